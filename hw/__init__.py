@@ -1,0 +1,130 @@
+"""The hardware of an emulated powerpc machine: memory, page tables, TCE tables, bridges, devices.
+
+Plain synchronous Python and numpy. Nothing here knows of tasks, chance, clocks or logs, and nothing decides
+what only a kernel decides: it stores, counts, translates, and says when a rule of the hardware is broken.
+
+From the bottom up:
+
+- `hw.units`: address types and sizes; `hw.errors`: what the hardware detects.
+- `hw.sparse`: words of which few are set, the storage of page tables and TCE tables.
+- `hw.frames`: a zone of page frames; `hw.hugepages`: pools; `hw.memory`: `PhysicalMemory` over them all.
+- `hw.pagetable`: `PageTable`, one address space.
+- `hw.geometry`: sizes of TCE tables; `hw.levels`: their indirect levels; `hw.tce`: `TceTable`.
+- `hw.eeh`: recovery states as data; `hw.bridge`: `Phb` and `Pe`, windows and the TCE cache.
+- `hw.device`: `Device`, which shows the harm that a wrong order does.
+
+Everything pickles, and a copy goes on exactly as the original does.
+"""
+
+from __future__ import annotations
+
+from hw.bridge import OPAL_PARAMETER, OPAL_SUCCESS, PAGE_SHIFTS, WINDOW1_START, Fault, Pe, Phb, Translation
+from hw.device import Device, DmaHit, DmaReport
+from hw.eeh import TRANSITIONS, EehOp, PeState
+from hw.errors import (
+    BadGeometry,
+    EntryOutsideTable,
+    FreeOfPinnedFrame,
+    HardwareError,
+    LevelMissing,
+    MisalignedAddress,
+    NoSuchFrame,
+    NoView,
+    OutOfFrames,
+    PageAlreadyMapped,
+    PinUnderflow,
+    ReferenceUnderflow,
+    UseOfFreedFrame,
+)
+from hw.geometry import MAX_LEVELS, TableGeometry, table_geometry, table_size_bytes
+from hw.levels import Level
+from hw.memory import PhysicalMemory
+from hw.pagetable import PageTable, Pinned
+from hw.tce import (
+    BIDIRECTIONAL,
+    NONE,
+    READ,
+    TCE_PCI_READ,
+    TCE_PCI_WRITE,
+    WRITE,
+    Cleared,
+    LiveEntries,
+    TceTable,
+)
+from hw.units import (
+    GIB,
+    KIB,
+    MIB,
+    TIB,
+    U64,
+    Hpa,
+    Ioba,
+    Pfn,
+    Ua,
+    align_down,
+    align_up,
+    is_aligned,
+    is_power_of_two,
+    low_bit_shift,
+)
+
+__all__ = [
+    "BIDIRECTIONAL",
+    "GIB",
+    "KIB",
+    "MAX_LEVELS",
+    "MIB",
+    "NONE",
+    "OPAL_PARAMETER",
+    "OPAL_SUCCESS",
+    "PAGE_SHIFTS",
+    "READ",
+    "TCE_PCI_READ",
+    "TCE_PCI_WRITE",
+    "TIB",
+    "TRANSITIONS",
+    "U64",
+    "WINDOW1_START",
+    "WRITE",
+    "BadGeometry",
+    "Cleared",
+    "Device",
+    "DmaHit",
+    "DmaReport",
+    "EehOp",
+    "EntryOutsideTable",
+    "Fault",
+    "FreeOfPinnedFrame",
+    "HardwareError",
+    "Hpa",
+    "Ioba",
+    "Level",
+    "LevelMissing",
+    "LiveEntries",
+    "MisalignedAddress",
+    "NoSuchFrame",
+    "NoView",
+    "OutOfFrames",
+    "PageAlreadyMapped",
+    "PageTable",
+    "Pe",
+    "PeState",
+    "Pfn",
+    "Phb",
+    "PhysicalMemory",
+    "PinUnderflow",
+    "Pinned",
+    "ReferenceUnderflow",
+    "TableGeometry",
+    "TceTable",
+    "Translation",
+    "Ua",
+    "UseOfFreedFrame",
+    "align_down",
+    "align_up",
+    "is_aligned",
+    "is_power_of_two",
+    "low_bit_shift",
+    "table_geometry",
+    "table_size_bytes",
+]

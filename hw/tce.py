@@ -1,0 +1,394 @@
+"""TCE tables: what the bridge reads to turn a bus address into a real address.
+
+The real thing is one to five levels of pages full of 64-bit big-endian entries in RAM: bit 0 lets a device
+read, bit 1 lets it write, the rest is the real address of one IOMMU page; zero means no access. Beside it
+lies the kernel's userspace view, one userspace address for each entry.
+
+Every entry argument is an index inside the table, 0 to it_size - 1; the kernel's absolute entry number is
+`it_offset` more. There is a scalar path (`get`, `xchg`, `ua`, `set_ua`) for kernels that act entry by entry
+and a vector path (`store`, `set_uas`, `clear`) that ends in the same state.
+
+Simplified: an entry changes in one step, so torn and reordered stores are not shown; the bridge's cache,
+where staleness is visible, is in `hw.bridge`. The byte order of entries and of the view is not modelled:
+nothing reads them as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.errors import EntryOutsideTable, LevelMissing, MisalignedAddress, NoView
+from hw.geometry import TableGeometry
+from hw.levels import Level, LevelMap
+from hw.sparse import SparseWords
+
+TCE_PCI_READ = 1
+TCE_PCI_WRITE = 2
+
+NONE = 0
+READ = TCE_PCI_READ
+WRITE = TCE_PCI_WRITE
+BIDIRECTIONAL = READ | WRITE
+
+_PERM = np.uint64(BIDIRECTIONAL)
+_ADDRESS = np.uint64(~BIDIRECTIONAL & ((1 << 64) - 1))
+
+
+class Cleared(NamedTuple):
+    """What `TceTable.clear` took out, only entries that were there, ascending.
+
+    Attributes:
+        indices: int64, shape (n,).
+        hpas: real addresses, uint64, shape (n,).
+        perms: permissions as read back, uint8, shape (n,).
+        uas: userspace addresses, uint64, shape (n,); zeros when the table has no view.
+    """
+
+    indices: NDArray[np.int64]
+    hpas: NDArray[np.uint64]
+    perms: NDArray[np.uint8]
+    uas: NDArray[np.uint64]
+
+
+class LiveEntries(NamedTuple):
+    """A piece of a table's live entries, ascending.
+
+    Attributes:
+        indices: int64, shape (n,).
+        tces: raw entries, uint64, shape (n,).
+        uas: userspace addresses, uint64, shape (n,); zeros where there is no view.
+    """
+
+    indices: NDArray[np.int64]
+    tces: NDArray[np.uint64]
+    uas: NDArray[np.uint64]
+
+
+def tce_bits(perm: int) -> int:
+    """Return the low bits that a permission is stored with: the hardware wants READ beside WRITE."""
+    return BIDIRECTIONAL if perm & WRITE else perm & READ
+
+
+class TceTable:
+    """One table, empty at first.
+
+    Args:
+        geometry: its shape.
+        page_shift: log2 of the IOMMU page.
+        bus_offset: first IOMMU page number on the bus.
+        on_demand: lower levels are installed one by one (`install_level`); otherwise all are there.
+        with_view: a userspace view of the same shape comes with the table.
+        allocated_bytes: what the table was charged with, kept for the kernel.
+
+    Attributes:
+        it_offset: first IOMMU page number on the bus.
+        it_size: entries.
+        it_page_shift: log2 of the IOMMU page.
+        it_level_size: entries of one level.
+        it_indirect_levels: levels above the lowest.
+        it_allocated_size: bytes, as given.
+
+    Kernel: arch/powerpc/include/asm/iommu.h, struct iommu_table
+    """
+
+    __slots__ = (
+        "_levels", "_page_mask", "_tces", "_view", "_view_levels", "geometry", "it_allocated_size",
+        "it_indirect_levels", "it_level_size", "it_offset", "it_page_shift", "it_size", "on_demand",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0917  (the kernel spells all of them)
+        self,
+        geometry: TableGeometry,
+        page_shift: int,
+        bus_offset: int,
+        on_demand: bool,
+        with_view: bool,
+        allocated_bytes: int,
+    ) -> None:
+        self.geometry = geometry
+        self.it_page_shift = page_shift
+        self.it_offset = bus_offset
+        self.it_size = geometry.entries
+        self.it_level_size = geometry.level_entries
+        self.it_indirect_levels = geometry.levels - 1
+        self.it_allocated_size = allocated_bytes
+        self.on_demand = on_demand and geometry.levels > 1
+        self._page_mask = (1 << page_shift) - 1
+        self._tces = SparseWords(np.uint64)
+        self._levels = self._new_level_map()
+        self._view: SparseWords | None = None
+        self._view_levels: LevelMap | None = None
+        if with_view:
+            self.allocate_view()
+
+    # -- one entry ------------------------------------------------------------------------------------------
+
+    def raw(self, index: int) -> int:
+        """Return the entry as the bridge reads it: address and permission bits, 0 when empty.
+
+        Raises:
+            EntryOutsideTable: the index is beyond the table.
+        """
+        if not 0 <= index < self.it_size:
+            raise EntryOutsideTable(index, 1, self.it_size)
+        return self._tces.get(index)
+
+    def get(self, index: int) -> tuple[int, int]:
+        """Return `(hpa, perm)` of an entry, `(0, NONE)` when it is empty or its level is missing.
+
+        Raises:
+            EntryOutsideTable: the index is beyond the table.
+        """
+        tce = self.raw(index)
+        return tce & ~BIDIRECTIONAL, tce & BIDIRECTIONAL
+
+    def xchg(self, index: int, hpa: int, perm: int) -> tuple[int, int]:
+        """Replace an entry and return the old `(hpa, perm)`.
+
+        WRITE is stored with READ and so reads back as BIDIRECTIONAL; NONE stores zero whatever `hpa` is.
+        Clearing below a missing level changes nothing and returns `(0, NONE)`. No cache is killed.
+
+        Raises:
+            EntryOutsideTable: the index is beyond the table.
+            LevelMissing: a permission was to be stored below a missing level; nothing changed.
+            MisalignedAddress: `hpa` has bits below the IOMMU page; nothing changed.
+
+        Kernel: arch/powerpc/platforms/powernv/pci-ioda-tce.c, pnv_tce_xchg
+        """
+        if not 0 <= index < self.it_size:
+            raise EntryOutsideTable(index, 1, self.it_size)
+        tce = 0
+        if perm:
+            if hpa & self._page_mask:
+                raise MisalignedAddress(hpa, self.it_page_shift)
+            levels = self._levels
+            if levels is not None and index >> levels.bits not in levels.leaves:
+                raise LevelMissing(index)
+            tce = hpa | (BIDIRECTIONAL if perm & WRITE else READ)
+        old = self._tces.swap(index, tce)
+        return old & ~BIDIRECTIONAL, old & BIDIRECTIONAL
+
+    # -- runs of entries ------------------------------------------------------------------------------------
+
+    def store(
+        self, index: int, hpas: NDArray[np.uint64], perm: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]] | None:
+        """Store a run of entries, as `xchg` one by one would.
+
+        Args:
+            index: the first entry.
+            hpas: real addresses, uint64, shape (n,).
+            perm: permission of all of them, not NONE.
+
+        Returns:
+            None when every old entry was empty, the usual case; else old `(hpas, perms)`, each shape (n,).
+
+        Raises:
+            EntryOutsideTable, LevelMissing, MisalignedAddress: as `xchg`; nothing changed.
+            ValueError: `perm` is NONE; clearing is `clear`.
+        """
+        count = len(hpas)
+        self._check_run(index, count)
+        if not perm:
+            raise ValueError("a run is cleared with clear()")
+        if count and int(np.bitwise_or.reduce(hpas)) & self._page_mask:
+            bad = (hpas & np.uint64(self._page_mask)) != 0
+            raise MisalignedAddress(int(hpas[int(bad.argmax())]), self.it_page_shift)
+        self._check_levels(self._levels, index, count, view=False)
+        old = self._tces.fill(index, hpas, tce_bits(perm))
+        if old is None:
+            return None
+        return old & _ADDRESS, (old & _PERM).astype(np.uint8)
+
+    def clear(self, index: int, count: int) -> Cleared:
+        """Empty a run of entries and their userspace addresses; costs what is mapped, not `count`.
+
+        Returns:
+            What was there. A userspace address without a TCE is left alone.
+
+        Raises:
+            EntryOutsideTable: the run goes beyond the table; nothing changed.
+        """
+        self._check_run(index, count)
+        indices: list[NDArray[Any]] = [np.empty(0, np.int64)]
+        tces: list[NDArray[Any]] = [np.empty(0, np.uint64)]
+        uas: list[NDArray[Any]] = [np.empty(0, np.uint64)]
+        for at, words in self._tces.take(index, count):
+            indices.append(at)
+            tces.append(words)
+            if self._view is not None:
+                uas.append(self._view.take_at(at))
+        taken = np.concatenate(tces)
+        perms = (taken & _PERM).astype(np.uint8)
+        np.bitwise_and(taken, _ADDRESS, out=taken)
+        views = np.zeros(len(taken), np.uint64) if self._view is None else np.concatenate(uas)
+        return Cleared(np.concatenate(indices), taken, perms, views)
+
+    def next_present(self, index: int, end: int) -> int | None:
+        """Return the first entry in index..end-1 that is not empty, None when there is none."""
+        return self._tces.next_set(index, min(end, self.it_size))
+
+    @property
+    def live_count(self) -> int:
+        """Entries that are not empty."""
+        return self._tces.count
+
+    def live(self) -> Iterator[LiveEntries]:
+        """Yield the entries that are not empty, ascending, in pieces; the table must not change meanwhile."""
+        for indices, tces in self._tces.pieces(0, self.it_size):
+            view = self._view
+            uas = np.zeros(len(tces), np.uint64) if view is None else view.gather(indices)
+            yield LiveEntries(indices, tces, uas)
+
+    # -- the userspace view ---------------------------------------------------------------------------------
+
+    @property
+    def has_view(self) -> bool:
+        """Whether there is a userspace view."""
+        return self._view is not None
+
+    def allocate_view(self) -> None:
+        """Give the table an empty userspace view, dropping an older one with its contents."""
+        self._view = SparseWords(np.uint64)
+        self._view_levels = self._new_level_map()
+
+    def drop_view(self) -> None:
+        """Take the userspace view away with its contents."""
+        self._view = self._view_levels = None
+
+    def ua(self, index: int) -> int:
+        """Return the userspace address kept for an entry, 0 when none is (or its view level is missing).
+
+        Raises:
+            EntryOutsideTable: the index is beyond the table.
+            NoView: the table has no view.
+        """
+        if not 0 <= index < self.it_size:
+            raise EntryOutsideTable(index, 1, self.it_size)
+        if self._view is None:
+            raise NoView
+        return self._view.get(index)
+
+    def set_ua(self, index: int, ua: int) -> None:
+        """Keep a userspace address for an entry; 0 forgets it.
+
+        Raises:
+            EntryOutsideTable: the index is beyond the table.
+            LevelMissing: the view's level is missing.
+            NoView: the table has no view.
+        """
+        if not 0 <= index < self.it_size:
+            raise EntryOutsideTable(index, 1, self.it_size)
+        if self._view is None:
+            raise NoView
+        levels = self._view_levels
+        if levels is not None and index >> levels.bits not in levels.leaves:
+            raise LevelMissing(index, view=True)
+        self._view.swap(index, ua)
+
+    def set_uas(self, index: int, first_ua: int, count: int) -> None:
+        """Keep consecutive userspace addresses, one IOMMU page apart, for a run of entries.
+
+        Raises:
+            EntryOutsideTable, LevelMissing, NoView: as `set_ua`; nothing changed.
+        """
+        self._check_run(index, count)
+        if self._view is None:
+            raise NoView
+        self._check_levels(self._view_levels, index, count, view=True)
+        self._view.ramp(index, count, first_ua, 1 << self.it_page_shift)
+
+    def view_present(self, index: int) -> bool:
+        """Tell whether an entry has a place in the view: a view is there and so is its level."""
+        return self._view is not None and self.view_level_present(index)
+
+    # -- levels ---------------------------------------------------------------------------------------------
+
+    def level_present(self, index: int) -> bool:
+        """Tell whether every level on the walk to an entry is installed."""
+        return self._levels is None or index >> self._levels.bits in self._levels.leaves
+
+    def view_level_present(self, index: int) -> bool:
+        """Tell whether every level of the view on the walk to an entry is installed."""
+        return self._view_levels is None or index >> self._view_levels.bits in self._view_levels.leaves
+
+    def missing_depth(self, index: int, view: bool = False) -> int:
+        """Return the depth of the first missing level on the walk to an entry, 0 when none is.
+
+        Depth 1 is just below the top level; the lowest level has depth `it_indirect_levels`.
+        """
+        levels = self._view_levels if view else self._levels
+        return 0 if levels is None else levels.missing_depth(index)
+
+    def new_level(self) -> Level:
+        """Return a fresh empty level that is in no table yet; dropping it needs no call."""
+        return Level(self.geometry.largest_level_bytes)
+
+    def install_level(self, index: int, level: Level, depth: int | None = None) -> int:
+        """Store a fresh level into the walk to an entry, over whatever is there.
+
+        Args:
+            index: an entry below the level.
+            level: from `new_level`.
+            depth: where; by default the first missing depth, or the lowest level when none is missing. A
+                CPU that saw the slot empty, and was overtaken, passes the depth it saw.
+
+        Returns:
+            How many TCEs were lost with the level that had been there.
+
+        Kernel: arch/powerpc/platforms/powernv/pci-ioda-tce.c, pnv_tce
+        """
+        if self._levels is None:
+            raise ValueError("all levels of this table are there from the start")
+        return self._install(self._levels, self._tces, index, depth)
+
+    def install_view_level(self, index: int, level: Level, depth: int | None = None) -> int:
+        """Store a fresh level into the view; as `install_level`, returns how many addresses were lost."""
+        if self._view is None:
+            raise NoView
+        if self._view_levels is None:
+            raise ValueError("all levels of this view are there from the start")
+        return self._install(self._view_levels, self._view, index, depth)
+
+    def ensure_levels(self, index: int, count: int) -> int:
+        """Install every missing level, of the table and of its view, under a run of entries.
+
+        Returns:
+            How many levels were installed, so that the caller can account for their memory.
+
+        Raises:
+            EntryOutsideTable: the run goes beyond the table; nothing changed.
+        """
+        self._check_run(index, count)
+        both = (self._levels, self._view_levels)
+        return sum(levels.ensure(index, count) for levels in both if levels is not None) if count else 0
+
+    def levels_installed(self) -> int:
+        """Return how many levels were installed on demand, in the table and in its view."""
+        return sum(levels.installed() for levels in (self._levels, self._view_levels) if levels is not None)
+
+    def _new_level_map(self) -> LevelMap | None:
+        if not self.on_demand:
+            return None
+        return LevelMap(self.it_level_size.bit_length() - 1, self.it_indirect_levels + 1)
+
+    @staticmethod
+    def _install(levels: LevelMap, words: SparseWords, index: int, depth: int | None) -> int:
+        if depth is None:
+            depth = levels.missing_depth(index) or levels.lowest_depth
+        return words.wipe(*levels.install(index, depth))
+
+    def _check_run(self, index: int, count: int) -> None:
+        if index < 0 or count < 0 or index + count > self.it_size:
+            raise EntryOutsideTable(index, count, self.it_size)
+
+    @staticmethod
+    def _check_levels(levels: LevelMap | None, index: int, count: int, view: bool) -> None:
+        if levels is not None and count:
+            missing = levels.first_missing(index, count)
+            if missing is not None:
+                raise LevelMissing(missing, view)

@@ -1,0 +1,23 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw import align_down, align_up, is_aligned, is_power_of_two, low_bit_shift
+
+
+@given(st.integers(0, 1 << 64), st.integers(0, 40))
+def test_alignment_agrees_with_division(value: int, shift: int) -> None:
+    size = 1 << shift
+    assert align_down(value, size) == value // size * size
+    assert align_up(value, size) == -(-value // size) * size
+    assert is_aligned(value, size) == (value % size == 0)
+
+
+def test_powers_of_two() -> None:
+    assert [n for n in range(-4, 20) if is_power_of_two(n)] == [1, 2, 4, 8, 16]
+
+
+def test_low_bit_shift() -> None:
+    assert [low_bit_shift(n) for n in (1, 6, 8, 1 << 59)] == [0, 1, 3, 59]
+    with pytest.raises(ValueError, match="zero"):
+        low_bit_shift(0)
