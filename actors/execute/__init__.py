@@ -1,0 +1,1 @@
+"""Carrying programs out on a machine: recorded vectors, client streams, concurrent programs."""

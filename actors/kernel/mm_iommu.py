@@ -1,0 +1,363 @@
+"""Pre-registered memory: the regions of an mm.
+
+Kernel: arch/powerpc/mm/book3s64/iommu_api.c. A region pins every page of a range of user memory
+and is charged to the mm. ``used`` counts registrations and changes under ``mem_list_mutex`` only;
+``mapped`` is 1 plus the number of TCEs that point in, and 0 while the region dies.
+
+Left out: device memory (``mm_iommu_newdev``).
+Invariants that live here: J-R1, J-R2, J-R3, J-P1, J-P3, J-L1, J-K2.
+"""
+
+from __future__ import annotations
+
+from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.kernel.messages import MmIommuFree, NewRegion, Translated
+from actors.kernel.mm import MmState
+from actors.runtime.cells import Counter, KList, free
+from actors.runtime.errors import UseAfterFree
+from hw import Ua, low_bit_shift
+
+if TYPE_CHECKING:
+    from actors.kernel.globals import KernelGlobals
+    from actors.kernel.mm import MmImage
+    from actors.runtime.core import Core
+
+ENTRY_BYTES = 8
+
+
+class Region:
+    """``struct mm_iommu_table_group_mem_t``.
+
+    Attributes:
+        name: ``region:3``.
+        ua: start address in bytes.
+        entries: length in kernel pages.
+        pfns: the pinned frame of each page, shape (entries,).
+        pageshift: log2 of the largest IOMMU page that may be mapped from here.
+        used: registrations.
+        mapped: 1 + TCEs; 0 while dying.
+    """
+
+    __slots__ = ("entries", "mapped", "name", "pageshift", "pfns", "ua", "used")
+
+    def __init__(self, core: Core, ua: Ua, pfns: NDArray[np.uint32], pageshift: int) -> None:
+        self.name = core.number("region")
+        self.ua = ua
+        self.entries = len(pfns)
+        self.pfns = pfns
+        self.pageshift = pageshift
+        self.used = Counter(core, f"{self.name}.used", 1)
+        self.mapped = Counter(core, f"{self.name}.mapped", 1)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.ua:#x}+{self.entries} used={self.used.value} mapped={self.mapped.value}>"
+
+
+class Mm(MmState):
+    """An mm with its regions.
+
+    Attributes:
+        regions: all regions whose pins are not returned yet, by name: listed ones and dying ones.
+        mem_list: ``context.iommu_group_mem_list``; new ones at the head.
+        mem_list_mutex: one for the whole kernel.
+    """
+
+    def __init__(self, world: KernelGlobals, comm: str, user: str, image: MmImage | None = None) -> None:
+        super().__init__(world, comm, user, image)
+        self.mem_list_mutex = world.mem_list_mutex
+        self.mem_list: KList[Region] = KList(world.core, f"{self.id}.iommu_group_mem_list")
+        self.regions: dict[str, Region] = {}
+
+    def region(self, mem: str) -> Region:
+        """Follow a pointer to a region.
+
+        Raises:
+            UseAfterFree: the region's memory was freed.
+        """
+        region = self.regions.get(mem)
+        if region is None:
+            raise UseAfterFree(mem, self.core.current.place())
+        return region
+
+    def end_of(self, region: Region) -> int:
+        """Return the address behind a region in bytes."""
+        return region.ua + (region.entries << self.memory.page_shift)
+
+    # -- creation ------------------------------------------------------------------------------
+
+    async def mm_iommu_get(self, ua: Ua, entries: int) -> str | None:
+        """Find the region with exactly this range, count one registration more, and return its name.
+
+        Context: takes ``mem_list_mutex``; may sleep. Kernel: ``mm_iommu_get``.
+        """
+        async with self.mem_list_mutex:
+            for region in await self.mem_list.walk():
+                if region.ua == ua and region.entries == entries:
+                    await region.used.add(1)
+                    return region.name
+        return None
+
+    async def mm_iommu_new(self, ua: Ua, entries: int) -> NewRegion:
+        """Charge, pin and publish a region of ``entries`` kernel pages.
+
+        A range that somebody else registered meanwhile is shared, as if it had been there before.
+
+        Returns:
+            0 and the region, or -ENOMEM (limit, array), -EFAULT (a page cannot be pinned), -EINVAL
+            (overlaps another region); then nothing is left behind.
+
+        Context: takes ``mmap_lock`` and then, separately, ``mem_list_mutex``; may sleep.
+        Kernel: ``mm_iommu_do_alloc``.
+        """
+        ret = await self.account_locked_vm(entries)
+        if ret:
+            return NewRegion(ret, "")
+        ret, pfns = await self.mm_iommu_pin(ua, entries)
+        if not ret:
+            region = Region(self.core, ua, pfns, low_bit_shift(ua | entries << self.memory.page_shift))
+            reply = await self.mm_iommu_publish(region)
+            if reply.ret == 0 and reply.mem == region.name:
+                return reply
+            self.memory.unpin(pfns, f"{self.id}.regions")
+            await self.account_locked_vm(-entries)
+            return reply
+        await self.account_locked_vm(-entries)
+        return NewRegion(ret, "")
+
+    async def mm_iommu_pin(self, ua: Ua, entries: int) -> tuple[int, NDArray[np.uint32]]:
+        """Allocate the array of addresses and pin every page of the range, in chunks.
+
+        Returns:
+            0 and the frames, or -ENOMEM, -EFAULT with nothing left pinned.
+        """
+        nothing = np.empty(0, np.uint32)
+        if not self.array_fits(entries) or self.core.fails("mm_iommu_do_alloc.array"):
+            return -ENOMEM, nothing
+        parts: list[NDArray[np.uint32]] = []
+        first, chunk = ua >> self.memory.page_shift, self.pin_chunk_pages()
+        async with self.mmap_lock.read():
+            for at in range(0, entries, chunk):
+                count = min(chunk, entries - at)
+                parts.append(self.pin_user_pages(first + at, count, f"{self.id}.regions"))
+                if len(parts[-1]) < count:
+                    break
+        pfns = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(pfns) == entries:
+            return 0, pfns
+        self.memory.unpin(pfns, f"{self.id}.regions")
+        return self.short_pin(entries, [len(part) for part in parts]), nothing
+
+    def pin_chunk_pages(self) -> int:
+        """How many pages one call of GUP pins: its array is one buddy allocation of at most 16 MiB."""
+        return (16 << 20) // ENTRY_BYTES
+
+    def short_pin(self, entries: int, chunks: list[int]) -> int:
+        """The error for a range of which only a part could be pinned."""
+        return -EFAULT
+
+    def array_fits(self, entries: int) -> bool:
+        """Whether an array of ``entries`` addresses can be allocated; a vmalloc of 0 bytes cannot."""
+        return 0 < entries * ENTRY_BYTES <= self.memory.size_bytes
+
+    async def mm_iommu_publish(self, region: Region) -> NewRegion:
+        """Put a new region on the list unless it overlaps another one.
+
+        Context: takes ``mem_list_mutex``.
+        """
+        async with self.mem_list_mutex:
+            for other in await self.mem_list.walk():
+                if other.ua == region.ua and other.entries == region.entries:
+                    return await self.mm_iommu_lost_race(other)
+                if other.ua < self.end_of(region) and region.ua < self.end_of(other):
+                    return NewRegion(-EINVAL, "")
+            self.mm_iommu_page_shift(region)
+            await self.mem_list.add(region)
+            self.regions[region.name] = region
+        return NewRegion(0, region.name)
+
+    async def mm_iommu_lost_race(self, other: Region) -> NewRegion:
+        """Somebody else published the very same range first: share it."""
+        await other.used.add(1)
+        return NewRegion(0, other.name)
+
+    def mm_iommu_page_shift(self, region: Region) -> None:
+        """Limit ``pageshift`` by the backing of each page; only hugetlb backing is there to stay."""
+        region.pageshift = min(region.pageshift, int(self.memory.backing_shift(region.pfns).min()))
+
+    # -- end of life ---------------------------------------------------------------------------
+
+    async def mm_iommu_put(self, mem: str) -> int:
+        """Drop one registration; the last one unlinks the region, and its pins go after a grace period.
+
+        Returns:
+            0; -ENOENT when nobody has it registered; -EBUSY, and nothing changed, while TCEs point in.
+
+        Context: takes ``mem_list_mutex``, then ``mmap_lock``; may sleep. Kernel: ``mm_iommu_put``.
+        """
+        region = self.region(mem)
+        async with self.mem_list_mutex:
+            if await region.used.get() == 0:
+                return -ENOENT
+            if await region.used.add(-1) > 0:
+                return 0
+            if not await region.mapped.compare_exchange(1, 0):
+                await region.used.add(1)
+                return -EBUSY
+            await self.mm_iommu_release(region)
+        await self.account_locked_vm(-region.entries)
+        return 0
+
+    async def mm_iommu_forsake(self, mem: str) -> int:
+        """Drop one registration whether or not TCEs point in; with TCEs the last of them frees the region.
+
+        The container that registered is going away, but another container of the same mm may map the
+        region still. Its pins must outlive those TCEs and no longer.
+
+        Context: takes ``mem_list_mutex``, then ``mmap_lock``; may sleep.
+        """
+        region = self.region(mem)
+        async with self.mem_list_mutex:
+            last = await region.used.add(-1) == 0
+            if not last or not await region.mapped.compare_exchange(1, 0):
+                return 0
+            await self.mm_iommu_release(region)
+        await self.account_locked_vm(-region.entries)
+        return 0
+
+    async def mm_iommu_release(self, region: Region) -> None:
+        """Unlink a region and have its pins dropped after a grace period.
+
+        Context: ``mem_list_mutex`` held. Kernel: ``mm_iommu_release``.
+        """
+        await self.mem_list.delete(region)
+        await self.world.rcu.call_rcu(self.id, MmIommuFree(region.name))
+
+    async def mm_iommu_free(self, mem: str) -> None:
+        """Drop the pins of an unlinked region and free it. Kernel: ``mm_iommu_free``."""
+        region = self.region(mem)
+        self.mm_iommu_unpin(region)
+        del self.regions[mem]
+        free(region.used, region.mapped)
+
+    def mm_iommu_unpin(self, region: Region) -> None:
+        """Drop the pins of a region. Kernel: ``mm_iommu_unpin``."""
+        self.memory.unpin(region.pfns, f"{self.id}.regions")
+
+    # -- use -----------------------------------------------------------------------------------
+
+    async def mm_iommu_lookup(self, ua: Ua, size: int) -> Region | None:
+        """Return the region that contains the byte range and is registered by somebody, or None.
+
+        Context: inside an RCU read section; takes no reference. Kernel: ``mm_iommu_lookup``.
+        """
+        for region in await self.mem_list.walk():
+            if region.ua <= ua and ua + size <= self.end_of(region):
+                return region
+        return None
+
+    async def tce_iommu_prereg_ua_to_hpa(self, ua: Ua, page_shift: int) -> Translated:
+        """Find the region that holds the IOMMU page at ``ua`` and translate the address.
+
+        Returns:
+            0, the region and the real address; -EINVAL when the page is not registered as a whole or
+            the region's pages are smaller than the IOMMU page.
+
+        Context: inside an RCU read section.
+        Kernel: drivers/vfio/vfio_iommu_spapr_tce.c, ``tce_iommu_prereg_ua_to_hpa``.
+        """
+        region = await self.mm_iommu_lookup(ua, 1 << page_shift)
+        if region is None:
+            return Translated(-EINVAL, "", 0)
+        ret, hpa = self.mm_iommu_ua_to_hpa(region, ua, page_shift)
+        return Translated(-EINVAL, "", 0) if ret else Translated(0, region.name, hpa)
+
+    def mm_iommu_ua_to_hpa(self, region: Region, ua: Ua, page_shift: int) -> tuple[int, int]:
+        """Return 0 and the real address of ``ua``, or -EFAULT. Kernel: ``mm_iommu_ua_to_hpa``."""
+        entry = (ua - region.ua) >> self.memory.page_shift
+        if entry >= region.entries or page_shift > region.pageshift:
+            return -EFAULT, 0
+        offset = ua & (self.memory.page_size - 1)
+        return 0, int(region.pfns[entry]) << self.memory.page_shift | offset
+
+    async def mm_iommu_mapped_inc(self, mem: str) -> int:
+        """Count one TCE more; -ENXIO when the region is dying. Kernel: ``mm_iommu_mapped_inc``."""
+        region = self.region(mem)
+        return 0 if await region.mapped.add_unless(1, 0) else -ENXIO
+
+    async def mm_iommu_mapped_dec(self, mem: str) -> None:
+        """Count one TCE less; the last TCE into a forsaken region frees it.
+
+        Context: may sleep, so not inside an RCU read section; the TCE itself keeps the region.
+        Kernel: ``mm_iommu_mapped_dec``.
+        """
+        region = self.region(mem)
+        if not await region.mapped.add_unless(-1, 1):
+            self.world.misuse("J-R3", f"{mem}: a TCE less than none", "mm_iommu_mapped_dec")
+        elif await region.used.get() == 0:
+            await self.mm_iommu_reap(region)
+
+    async def mm_iommu_reap(self, region: Region) -> None:
+        """Free a region that nobody registers and no TCE points into any more."""
+        async with self.mem_list_mutex:
+            if await region.used.get() or not await region.mapped.compare_exchange(1, 0):
+                return
+            await self.mm_iommu_release(region)
+        await self.account_locked_vm(-region.entries)
+
+    # -- whole runs at once --------------------------------------------------------------------
+
+    async def mm_iommu_map_range(self, ua: Ua, count: int, page_shift: int) -> NDArray[np.uint64] | None:
+        """Translate and count ``count`` IOMMU pages from ``ua`` on, for a caller whom nobody can disturb.
+
+        Returns:
+            The real addresses, shape (count,), or None when not every page could be mapped one by one.
+        """
+        spans: list[tuple[Region, int, int]] = []
+        at, end = int(ua), ua + (count << page_shift)
+        while at < end:
+            region = self._registered(at, 1 << page_shift)
+            if region is None or page_shift > region.pageshift:
+                return None
+            stop = min(end, at + ((self.end_of(region) - at) >> page_shift << page_shift))
+            spans.append((region, at, (stop - at) >> page_shift))
+            at = stop
+        for region, _, pages in spans:
+            await region.mapped.add(pages)
+        parts = [self._addresses(region, start, pages, page_shift) for region, start, pages in spans]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _registered(self, ua: int, size: int) -> Region | None:
+        return next((r for r in self.mem_list if r.ua <= ua and ua + size <= self.end_of(r)), None)
+
+    def _addresses(self, region: Region, ua: int, count: int, page_shift: int) -> NDArray[np.uint64]:
+        """Real addresses of ``count`` IOMMU pages from ``ua`` on, all inside ``region``."""
+        shift = self.memory.page_shift
+        first = (ua - region.ua) >> shift
+        if page_shift == shift:
+            hpas = region.pfns[first : first + count].astype(np.uint64)
+            hpas <<= np.uint64(shift)
+            return hpas
+        offsets = np.arange(count, dtype=np.uint64) << np.uint64(page_shift)
+        offsets += np.uint64(ua - region.ua)
+        pages = region.pfns[(offsets >> np.uint64(shift)).astype(np.int64)].astype(np.uint64)
+        return (pages << np.uint64(shift)) | (offsets & np.uint64((1 << shift) - 1))
+
+    async def mm_iommu_unmap_range(self, uas: NDArray[np.uint64], page_shift: int) -> None:
+        """Count TCEs less, given the addresses in their view slots, shape (n,)."""
+        left = uas
+        for region in list(self.mem_list):
+            inside = (left >= np.uint64(region.ua)) & (left < np.uint64(self.end_of(region)))
+            count = int(inside.sum())
+            if not count:
+                continue
+            left = left[~inside]
+            await region.mapped.add(-min(count, region.mapped.value - 1))
+            if region.mapped.value == 1 and region.used.value == 0:
+                await self.mm_iommu_reap(region)
+            if not len(left):
+                return

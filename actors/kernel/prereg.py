@@ -1,0 +1,140 @@
+"""REGISTER_MEMORY and UNREGISTER_MEMORY: what a container has registered is on its own list.
+
+Kernel: drivers/vfio/vfio_iommu_spapr_tce.c. That a registration belongs to the container that made
+it, and goes when that container goes, is the patch this emulator was written about.
+"""
+
+from __future__ import annotations
+
+from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM
+
+from actors.kernel.messages import MmIommuForsake, MmIommuGet, MmIommuNew, MmIommuPut
+from actors.kernel.tce_container import ContainerState, TceContainer
+from actors.kernel.uapi import REGISTER_MEMORY, RegisterMemory, UserPointer
+from actors.runtime.ops import call
+from hw import Ua
+
+U64 = (1 << 64) - 1
+
+
+class Prereg(ContainerState):
+    """The pre-registration part of a container."""
+
+    async def tce_iommu_register_memory(self, container: TceContainer, arg: UserPointer) -> int:
+        """REGISTER_MEMORY. Errors: -EPERM, -EFAULT, -EINVAL, and those of :meth:`tce_iommu_register_pages`.
+
+        Context: takes ``container.lock``; may sleep.
+        """
+        ret = await self.tce_iommu_mm_set(container)
+        if ret:
+            return ret
+        ret, param = await self.read_register_argument(arg)
+        if param is None:
+            return ret
+        async with container.lock:
+            return await self.tce_iommu_register_pages(container, Ua(param.vaddr), param.size)
+
+    async def tce_iommu_unregister_memory(self, container: TceContainer, arg: UserPointer) -> int:
+        """UNREGISTER_MEMORY. Errors: -EPERM, -EFAULT, -EINVAL, -ENOENT, -EBUSY.
+
+        Context: takes ``container.lock``; may sleep.
+        """
+        if await container.mm.get() is None:
+            return -EPERM
+        ret, param = await self.read_register_argument(arg)
+        if param is None:
+            return ret
+        async with container.lock:
+            return await self.tce_iommu_unregister_pages(container, Ua(param.vaddr), param.size)
+
+    async def read_register_argument(self, arg: UserPointer) -> tuple[int, RegisterMemory | None]:
+        """Copy and check the argument that both requests share; 0 and it, or -EFAULT, -EINVAL."""
+        data = await self.copy_from_user(arg, REGISTER_MEMORY.size)
+        if data is None:
+            return -EFAULT, None
+        param = RegisterMemory._make(REGISTER_MEMORY.unpack(data))
+        if param.argsz < REGISTER_MEMORY.size or param.flags:
+            return -EINVAL, None
+        return 0, param
+
+    async def tce_iommu_register_pages(self, container: TceContainer, vaddr: Ua, size: int) -> int:
+        """Register ``size`` bytes at ``vaddr``, both multiples of the kernel page.
+
+        Returns:
+            0; -EINVAL (alignment, wrap, overlap); -EBUSY when this container has registered the range
+            already; -ENOMEM; -EFAULT.
+
+        Context: ``container.lock`` held.
+        """
+        page = self.memory.page_size
+        if vaddr % page or size % page or vaddr + size > U64:
+            return -EINVAL
+        mm = await container.mm.get()
+        assert mm is not None
+        entries = size // page
+        mem = await call(mm, MmIommuGet(vaddr, entries))
+        if mem is not None and mem in await container.prereg_list.walk():
+            await call(mm, MmIommuPut(mem))
+            return -EBUSY
+        if mem is None:
+            new = await call(mm, MmIommuNew(vaddr, entries))
+            if new.ret:
+                return new.ret
+            mem = new.mem
+        return await self.tce_iommu_list_region(container, mm, mem)
+
+    async def tce_iommu_list_region(self, container: TceContainer, mm: str, mem: str) -> int:
+        """Put a region that was just referenced on the container's list and enable the container.
+
+        Returns:
+            0, or -ENOMEM with the reference returned.
+        """
+        if self.core.fails("tce_iommu_register_pages.kzalloc"):
+            await call(mm, MmIommuPut(mem))
+            return -ENOMEM
+        await container.prereg_list.add(mem)
+        await container.enabled.set(True)
+        return 0
+
+    async def tce_iommu_unregister_pages(self, container: TceContainer, vaddr: Ua, size: int) -> int:
+        """Take back what this container registered as exactly this range.
+
+        Returns:
+            0; -EINVAL; -ENOENT when this container did not register it; -EBUSY, and nothing changed,
+            when it is the last registration and TCEs point in.
+
+        Context: ``container.lock`` held.
+        """
+        page = self.memory.page_size
+        if vaddr % page or size % page:
+            return -EINVAL
+        mm = await container.mm.get()
+        assert mm is not None
+        mem = await call(mm, MmIommuGet(vaddr, size // page))
+        if mem is None:
+            return -ENOENT
+        # The reference just taken keeps the region; the list's own is dropped last, so that its result counts.
+        listed = mem in await container.prereg_list.walk()
+        await call(mm, MmIommuPut(mem))
+        if not listed:
+            return -ENOENT
+        return await self.tce_iommu_prereg_free(container, mm, mem)
+
+    async def tce_iommu_prereg_free(self, container: TceContainer, mm: str, mem: str) -> int:
+        """Drop one registration of this container; 0, or the error with the list unchanged.
+
+        Context: ``container.lock`` held. Kernel: ``tce_iommu_prereg_free``.
+        """
+        ret = await call(mm, MmIommuPut(mem))
+        if not ret:
+            await container.prereg_list.delete(mem)
+        return ret
+
+    async def tce_iommu_release_prereg(self, container: TceContainer, mm: str) -> None:
+        """Drop every registration of a container that is going away, whoever still holds the mm.
+
+        Context: nobody else can reach ``container`` any more, so its lock is not needed.
+        """
+        for mem in await container.prereg_list.walk():
+            await call(mm, MmIommuForsake(mem))
+            await container.prereg_list.delete(mem)

@@ -1,0 +1,62 @@
+"""``current``: the task that a thread of control runs as, and kernel objects shared by reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.runtime.cells import Refcount
+
+if TYPE_CHECKING:
+    from actors.runtime.core import Core
+
+
+class Task:
+    """``struct task_struct``, as far as the driver looks at it.
+
+    Attributes:
+        name: ``process:0/1``, the process and the number of the thread in it.
+        pid: the id of the process actor, ``process:0``.
+        comm: its name.
+        mm: the id of its mm actor; None once it has given it up (``exit_mm``).
+        rlimit_memlock_bytes: RLIMIT_MEMLOCK; None for RLIM_INFINITY.
+        cap_ipc_lock: whether it has CAP_IPC_LOCK.
+        fatal_signal: whether a SIGKILL is pending.
+    """
+
+    __slots__ = ("cap_ipc_lock", "comm", "fatal_signal", "mm", "name", "pid", "rlimit_memlock_bytes")
+
+    def __init__(self, pid: str, number: int, comm: str, mm: str) -> None:
+        self.name = f"{pid}/{number}"
+        self.pid = pid
+        self.comm = comm
+        self.mm: str | None = mm
+        self.rlimit_memlock_bytes: int | None = None
+        self.cap_ipc_lock = True
+        self.fatal_signal = False
+
+    def share_limits(self, other: Task) -> None:
+        """Give ``other``, a thread or child, the limits and capabilities of this task."""
+        other.rlimit_memlock_bytes = self.rlimit_memlock_bytes
+        other.cap_ipc_lock = self.cap_ipc_lock
+
+
+class File:
+    """``struct file``: what a descriptor refers to, shared by ``dup``, ``fork`` and ioctls in flight.
+
+    Attributes:
+        kind: ``container``, ``group``, ``device`` or ``null``.
+        actor: the id of the actor behind it ("" for the null device).
+        name: the deterministic name of the file itself, ``file:3``.
+        f_count: who holds it; the last to let go makes the actor release it.
+    """
+
+    __slots__ = ("actor", "f_count", "kind", "name")
+
+    def __init__(self, core: Core, kind: str, actor: str, holder: str) -> None:
+        self.kind = kind
+        self.actor = actor
+        self.name = core.number("file")
+        self.f_count = Refcount(core, f"{self.name}.f_count", holder)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.kind} {self.actor}>"

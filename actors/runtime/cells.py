@@ -1,0 +1,264 @@
+"""Shared variables of the modelled kernel: every read and write of one is a scheduling point.
+
+The values are plain; what makes them worth a class is that each access is declared before it
+happens, is checked against use after free, and can be recorded. ``value`` (or ``items``) may be
+looked at without a point by oracles and snapshots only.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from actors.runtime.errors import UseAfterFree
+from actors.runtime.ops import Op
+
+if TYPE_CHECKING:
+    from actors.runtime.core import Core
+
+T = TypeVar("T")
+
+
+class Shared:
+    """What all shared variables have: a name, the two operations on it, and a life that ends.
+
+    Attributes:
+        freed: True once the structure that holds the variable was freed; any later access is a use
+            after free (J-K2).
+    """
+
+    __slots__ = ("core", "freed", "read_op", "write_op")
+    kind = "field"
+
+    def __init__(self, core: Core, name: str) -> None:
+        self.core = core
+        self.freed = False
+        self.read_op = Op(self.kind, name, False)
+        self.write_op = Op(self.kind, name, True)
+
+    @property
+    def name(self) -> str:
+        """The deterministic name, such as ``mm:0.locked_vm``."""
+        return self.read_op.object
+
+    def _check(self) -> None:
+        if self.freed:
+            raise UseAfterFree(self.name, self.core.current.place())
+
+
+class Cell(Shared, Generic[T]):
+    """A field: ``await cell.get()``, ``await cell.set(value)``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, core: Core, name: str, value: T) -> None:
+        super().__init__(core, name)
+        self.value = value
+
+    @types.coroutine
+    def get(self) -> Generator[Op, Any, T]:
+        """Return the value."""
+        if self.core.controlled:
+            yield self.read_op
+        if self.freed:
+            self._check()
+        if self.core.tracing:
+            self.core.trace(self.read_op, self.value, self.value)
+        return self.value
+
+    @types.coroutine
+    def set(self, value: T) -> Generator[Op, Any, None]:
+        """Replace the value."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old, self.value = self.value, value
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, value)
+
+
+class Counter(Shared):
+    """An atomic number: every method is one indivisible step.
+
+    Kernel: ``atomic_t``, ``atomic64_t``; for plain numbers under a lock the lock makes it so.
+    """
+
+    __slots__ = ("value",)
+    kind = "counter"
+
+    def __init__(self, core: Core, name: str, value: int = 0) -> None:
+        super().__init__(core, name)
+        self.value = value
+
+    @types.coroutine
+    def get(self) -> Generator[Op, Any, int]:
+        """Return the number."""
+        if self.core.controlled:
+            yield self.read_op
+        if self.freed:
+            self._check()
+        if self.core.tracing:
+            self.core.trace(self.read_op, self.value, self.value)
+        return self.value
+
+    @types.coroutine
+    def add(self, delta: int) -> Generator[Op, Any, int]:
+        """Add ``delta`` and return the new number."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old = self.value
+        self.value = old + delta
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, self.value)
+        return self.value
+
+    @types.coroutine
+    def add_unless(self, delta: int, unless: int) -> Generator[Op, Any, bool]:
+        """Add ``delta`` unless the number is ``unless``; say whether it was added.
+
+        Kernel: include/linux/atomic, ``atomic64_add_unless``.
+        """
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old = self.value
+        if old != unless:
+            self.value = old + delta
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, self.value)
+        return old != unless
+
+    @types.coroutine
+    def compare_exchange(self, expected: int, new: int) -> Generator[Op, Any, bool]:
+        """Replace ``expected`` by ``new``; say whether the number was ``expected``."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old = self.value
+        if old == expected:
+            self.value = new
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, self.value)
+        return old == expected
+
+
+class Refcount(Shared):
+    """A reference count that knows its holders by name.
+
+    A holder may hold several references. Kernel: ``struct kref``, ``mm_count``, ``f_count``.
+    """
+
+    __slots__ = ("holders",)
+    kind = "reference"
+
+    def __init__(self, core: Core, name: str, *holders: str) -> None:
+        super().__init__(core, name)
+        self.holders: dict[str, int] = {}
+        for holder in holders:
+            self.holders[holder] = self.holders.get(holder, 0) + 1
+
+    @property
+    def value(self) -> int:
+        """The number of references."""
+        return sum(self.holders.values())
+
+    @types.coroutine
+    def take(self, holder: str, count: int = 1) -> Generator[Op, Any, None]:
+        """Add ``count`` references for ``holder``."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old = self.value
+        self.holders[holder] = self.holders.get(holder, 0) + count
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, old + count, holder)
+
+    @types.coroutine
+    def drop(self, holder: str, count: int = 1) -> Generator[Op, Any, bool]:
+        """Give ``count`` references of ``holder`` back; say whether that was the last.
+
+        Raises:
+            KernelOops: the holder holds fewer (J-K2: somebody else's reference would be dropped).
+        """
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        old = self.value
+        left = self.holders.get(holder, 0) - count
+        if left < 0:
+            raise UseAfterFree(f"{self.name} (reference of {holder} dropped twice)", self.core.current.place())
+        if left:
+            self.holders[holder] = left
+        else:
+            del self.holders[holder]
+        if self.core.tracing:
+            self.core.trace(self.write_op, old, old - count, holder)
+        return not self.holders
+
+
+class KList(Shared, Generic[T]):
+    """A linked list: adding, removing and walking are one point each.
+
+    Kernel: ``struct list_head``. ``walk`` returns what a walker sees at one moment; the items
+    themselves are then read by points of their own.
+    """
+
+    __slots__ = ("items",)
+    kind = "list"
+
+    def __init__(self, core: Core, name: str) -> None:
+        super().__init__(core, name)
+        self.items: list[T] = []
+
+    def __iter__(self) -> Iterator[T]:
+        """Look without a point: for oracles and snapshots."""
+        return iter(self.items)
+
+    @types.coroutine
+    def walk(self) -> Generator[Op, Any, tuple[T, ...]]:
+        """Return the items, first to last."""
+        if self.core.controlled:
+            yield self.read_op
+        if self.freed:
+            self._check()
+        if self.core.tracing:
+            self.core.trace(self.read_op)
+        return tuple(self.items)
+
+    @types.coroutine
+    def add(self, item: T) -> Generator[Op, Any, None]:
+        """Put ``item`` at the head. Kernel: ``list_add``."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        self.items.insert(0, item)
+        if self.core.tracing:
+            self.core.trace(self.write_op, None, item)
+
+    @types.coroutine
+    def delete(self, item: T) -> Generator[Op, Any, None]:
+        """Take ``item`` off the list. Kernel: ``list_del``."""
+        if self.core.controlled:
+            yield self.write_op
+        if self.freed:
+            self._check()
+        if item not in self.items:
+            raise UseAfterFree(f"{self.name} (list_del of {item!r}, which is not on it)", self.core.current.place())
+        self.items.remove(item)
+        if self.core.tracing:
+            self.core.trace(self.write_op, item, None)
+
+
+def free(*variables: Shared) -> None:
+    """End the life of the variables of one structure: later accesses are uses after free."""
+    for variable in variables:
+        variable.freed = True

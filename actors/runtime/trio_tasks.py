@@ -1,0 +1,58 @@
+"""What the two runtimes under trio share: each actor is a trio task with a bounded inbox.
+
+A message is handed over together with the thread of control that it belongs to, so an inbox never
+holds more messages than there are threads and its bound cannot be the cause of a deadlock.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from actors.runtime.actor import Actor
+from actors.runtime.core import Chooser, Core
+from actors.runtime.thread import Thread
+
+INBOX_CAPACITY = 1024
+
+
+class TrioTasks(Core):
+    """A core whose actors are trio tasks in ``nursery``.
+
+    Args:
+        nursery: where the tasks of the actors live; cancelling it ends the machine.
+        chooser: the source of choice.
+        capacity: the bound of each inbox, in messages.
+    """
+
+    def __init__(
+        self, nursery: trio.Nursery, chooser: Chooser | None = None, capacity: int = INBOX_CAPACITY
+    ) -> None:
+        super().__init__(chooser)
+        self.nursery = nursery
+        self.capacity = capacity
+        self.inboxes: dict[str, trio.MemorySendChannel[Thread]] = {}
+
+    def register(self, actor: Actor) -> str:
+        """Name the actor and start its task."""
+        name = super().register(actor)
+        self.start_task(actor, name)
+        return name
+
+    def adopt(self, actor: Actor) -> None:
+        """Enter an actor that was restored from a copy and start its task."""
+        super().adopt(actor)
+        self.start_task(actor, actor.id)
+
+    def start_task(self, actor: Actor, name: str) -> None:
+        """Start the trio task of an actor that is in the directory."""
+        send, receive = trio.open_memory_channel[Thread](self.capacity)
+        self.inboxes[name] = send
+        self.nursery.start_soon(self.serve, actor, receive, name=name)
+
+    async def serve(self, actor: Actor, inbox: trio.MemoryReceiveChannel[Thread]) -> None:
+        """Run what arrives in ``inbox`` inside ``actor`` until the machine ends."""
+        raise NotImplementedError  # pragma: no cover
+
+    def whereabouts(self, thread: Thread) -> str:
+        """The id of the actor in which ``thread`` goes on."""
+        return thread.call.target if thread.call is not None else thread.frames[-1][0].id
