@@ -197,7 +197,7 @@ class Execution:
                      argsz: int, flags: int, bad_user_pointer: bool) -> Outcome:  # fmt: skip
         pointer = pointed(uapi.DMA_UNMAP.pack(argsz, flags, iova, size), bad_user_pointer)
         outcome = await self.ioctl(actor, fd, uapi.VFIO_IOMMU_UNMAP_DMA, pointer)
-        if outcome.ret or pointer.data is None:
+        if outcome.ret is None or outcome.ret < 0 or pointer.data is None:
             return outcome
         return outcome._replace(out={"size": uapi.DMA_UNMAP.unpack(pointer.data)[3]})
 

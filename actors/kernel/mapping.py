@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM
+from typing import NamedTuple
 
 from actors.kernel.messages import (
     MmIommuMapRange,
@@ -31,10 +32,22 @@ from actors.kernel.uapi import (
     DmaUnmap,
     UserPointer,
 )
+from actors.runtime.errors import KernelOops
 from actors.runtime.ops import call, point
-from hw import NONE, WRITE, Cleared, Ua
+from hw import NONE, WRITE, Cleared, Level, Ua
 
 PERM_MASK = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE
+
+
+class OldEntry(NamedTuple):
+    """What an entry held: real address, permission (0: it was empty), userspace address."""
+
+    hpa: int
+    perm: int
+    ua: int
+
+
+NO_ENTRY = OldEntry(0, NONE, 0)
 
 
 class Mapping(ContainerState):
@@ -175,31 +188,54 @@ class Mapping(ContainerState):
             at = Ua(ua + (done << shift))
             ret = await self.tce_iommu_build_one_v2(container, table, index + done, at, perm)
             if ret:
-                await self.tce_iommu_clear(container, table, table.hw.it_offset + index, done)
-                return ret
+                return await self.build_v2_failed(container, table, index, done, ret)
+        await self.kill_after_run(container, table, index, count)
         return 0
+
+    async def build_v2_failed(
+        self, container: TceContainer, table: IommuTable, index: int, done: int, ret: int
+    ) -> int:
+        """Clear the ``done`` entries written before the one that failed; the error for the caller.
+
+        A region that was dying when its count should have gone up (-ENXIO) is as good as not registered.
+        """
+        await self.tce_iommu_clear(container, table, table.hw.it_offset + index, done)
+        return -EINVAL if ret == -ENXIO else ret
 
     async def tce_iommu_build_one_v2(
         self, container: TceContainer, table: IommuTable, index: int, ua: Ua, perm: int
     ) -> int:
-        """Map one IOMMU page of registered memory."""
+        """Map one IOMMU page of registered memory; 0, -EINVAL, -EPERM, -ENXIO (dying), -ENOMEM."""
         mm, shift = await container.mm.get(), table.hw.it_page_shift
         assert mm is not None
-        ret = await self.iommu_table_level(table, index)
-        if ret:
-            return ret
-        async with self.world.rcu.read_lock():
+        async with self.regions_stay():
             there = await call(mm, MmIommuUaToHpa(ua, shift))
             if there.ret:
                 return there.ret
             if not self.tce_page_is_contained(there.hpa, shift):
                 return -EPERM
-            if await call(mm, MmIommuMappedInc(there.mem)):
-                return -EINVAL
-        old_hpa, old_perm, old_ua = await self.iommu_tce_xchg(table, index, there.hpa, perm, ua)
-        if old_perm:
-            await self.tce_iommu_let_go(container, table, index, old_hpa, old_perm, old_ua)
+            ret = await call(mm, MmIommuMappedInc(there.mem))
+            if ret:
+                return ret
+        ret, old = await self.iommu_tce_xchg(table, index, there.hpa, perm, ua)
+        if ret:
+            await self.undo_failed_xchg(container, table, index, there.mem)
+            return ret
+        if old.perm:
+            await self.tce_iommu_let_go(container, table, index, old)
         return 0
+
+    def regions_stay(self) -> AbstractAsyncContextManager[None]:
+        """Keep regions from being freed between finding one and counting a TCE into it."""
+        return self.world.rcu.read_lock()
+
+    async def undo_failed_xchg(
+        self, container: TceContainer, table: IommuTable, index: int, mem: str
+    ) -> None:
+        """The entry could not be written: the TCE that was counted does not come."""
+        mm = await container.mm.get()
+        assert mm is not None
+        await call(mm, MmIommuMappedDec(mem))
 
     async def build_v2_run(
         self, container: TceContainer, table: IommuTable, index: int, ua: Ua, count: int, perm: int
@@ -235,12 +271,13 @@ class Mapping(ContainerState):
             if ret:
                 await self.tce_iommu_clear(container, table, table.hw.it_offset + index, done)
                 return ret
+        await self.kill_after_run(container, table, index, count)
         return 0
 
     async def tce_iommu_build_one(
         self, container: TceContainer, table: IommuTable, index: int, ua: Ua, perm: int
     ) -> int:
-        """Pin one page and map it. The page is always pinned for writing."""
+        """Pin one page and map it; 0, -EFAULT, -EPERM, -ENOMEM. The page is always pinned for writing."""
         mm, shift = self.current.mm, table.hw.it_page_shift
         if mm is None:
             return -EFAULT
@@ -251,13 +288,12 @@ class Mapping(ContainerState):
         if not self.tce_page_is_contained(hpa, shift):
             self.release_uncontained(table, pfn)
             return -EPERM
-        ret = await self.iommu_table_level(table, index)
+        ret, old = await self.iommu_tce_xchg(table, index, hpa, perm, None)
         if ret:
             self.memory.unpin(pfn, table.name)
             return ret
-        old_hpa, old_perm, old_ua = await self.iommu_tce_xchg(table, index, hpa, perm, 0)
-        if old_perm:
-            await self.tce_iommu_let_go(container, table, index, old_hpa, old_perm, old_ua)
+        if old.perm:
+            await self.tce_iommu_let_go(container, table, index, old)
         return 0
 
     def release_uncontained(self, table: IommuTable, pfn: int) -> None:
@@ -271,58 +307,111 @@ class Mapping(ContainerState):
         pfn = hpa >> self.memory.page_shift
         return int(self.memory.backing_shift([pfn])[0]) >= page_shift
 
-    async def iommu_table_level(self, table: IommuTable, index: int) -> int:
-        """Have the levels that an entry and its view slot need; 0 or -ENOMEM.
+    async def iommu_table_level(self, table: IommuTable, index: int, view: bool) -> int:
+        """Have the levels that an entry needs, of the table or of its userspace view; 0 or -ENOMEM.
 
-        Whoever comes second finds the level there and drops its own.
         Kernel: arch/powerpc/platforms/powernv/pci-ioda-tce.c, ``pnv_tce``.
         """
-        if table.hw.level_present(index) and table.hw.view_level_present(index):
-            return 0
-        if self.core.fails("pnv_alloc_tce_level"):
-            return -ENOMEM
-        if self.core.controlled:
-            await point(table.slot(index))
-        table.hw.ensure_levels(index, 1)
+        while depth := table.hw.missing_depth(index, view):
+            if self.core.fails("pnv_alloc_tce_level.view" if view else "pnv_alloc_tce_level"):
+                return -ENOMEM
+            level = table.hw.new_level()
+            if self.core.controlled:
+                await point(table.view(index) if view else table.slot(index))
+            self.install_level(table, index, level, depth, view)
         return 0
 
+    def install_level(
+        self, table: IommuTable, index: int, level: Level, depth: int, view: bool
+    ) -> None:
+        """Put a level into its slot unless somebody else has done so meanwhile; then drop ours."""
+        if table.hw.missing_depth(index, view) == depth:
+            install = table.hw.install_view_level if view else table.hw.install_level
+            install(index, level, depth)
+
+    def view_level_missing(self, ret: int) -> int:
+        """The level of the userspace view could not be allocated: so the entry cannot be written."""
+        return ret
+
     async def iommu_tce_xchg(
-        self, table: IommuTable, index: int, hpa: int, perm: int, ua: int
-    ) -> tuple[int, int, int]:
-        """Replace an entry and its view slot in one step; return what was there.
+        self, table: IommuTable, index: int, hpa: int, perm: int, ua: int | None
+    ) -> tuple[int, OldEntry]:
+        """Replace an entry and its view slot in one step.
+
+        Args:
+            table: the table.
+            index: the entry.
+            hpa: real address.
+            perm: permission; NONE empties the entry, and then missing levels stay missing.
+            ua: userspace address for the view; None leaves the view alone (v1).
 
         Returns:
-            Old real address, old permission (0: empty), old userspace address.
+            0 and what was there, or -ENOMEM with nothing changed.
 
         Kernel: arch/powerpc/kernel/iommu.c, ``iommu_tce_xchg_no_kill``.
         """
+        ret = await self.have_levels(table, index, perm, ua)
+        if ret:
+            return ret, NO_ENTRY
         if self.core.controlled:
             await point(table.slot(index))
-        old_ua = table.hw.ua(index) if table.hw.has_view else 0
+        old_ua = table.hw.ua(index) if ua is not None else 0
         old_hpa, old_perm = table.hw.xchg(index, hpa, perm)
-        if table.hw.has_view and table.hw.view_level_present(index):
-            table.hw.set_ua(index, ua if perm else 0)
+        if ua is not None:
+            self.store_view(table, index, ua if perm else 0)
         if self.core.tracing:
             self.core.trace(table.slot(index), (old_hpa, old_perm), (hpa, perm))
-        return old_hpa, old_perm, old_ua
+        return 0, OldEntry(old_hpa, old_perm, old_ua)
+
+    async def have_levels(self, table: IommuTable, index: int, perm: int, ua: int | None) -> int:
+        """Have all levels that writing an entry (and its view slot) needs; 0 or -ENOMEM."""
+        if not perm or table.hw.it_indirect_levels == 0:
+            return 0
+        if ua is not None:
+            ret = await self.iommu_table_level(table, index, view=True)
+            if ret and self.view_level_missing(ret):
+                return ret
+        return await self.iommu_table_level(table, index, view=False)
+
+    def store_view(self, table: IommuTable, index: int, ua: int) -> None:
+        """Store a userspace address in the view.
+
+        Raises:
+            KernelOops: the view has no slot there.
+        """
+        if table.hw.view_level_present(index):
+            table.hw.set_ua(index, ua)
+        elif ua:
+            raise KernelOops("NULL pointer store of a userspace address", "tce_iommu_build_v2")
 
     async def tce_iommu_let_go(
-        self, container: TceContainer, table: IommuTable, index: int, hpa: int, perm: int, ua: int
+        self, container: TceContainer, table: IommuTable, index: int, old: OldEntry
     ) -> None:
         """Let go of what an entry pointed to, once no bridge can use it any more."""
-        await self.iommu_tce_kill(container, table, index, 1)
-        if perm & WRITE:
-            self.memory.set_dirty(hpa >> self.memory.page_shift)
+        await self.kill_before_letting_go(container, table, index, 1)
+        if old.perm & WRITE:
+            self.memory.set_dirty(old.hpa >> self.memory.page_shift)
         if container.v2:
-            await self.tce_iommu_unuse_page_v2(container, table, ua)
+            await self.tce_iommu_unuse_page_v2(container, table, old.ua)
         else:
-            self.memory.unpin(hpa >> self.memory.page_shift, table.name)
+            self.memory.unpin(old.hpa >> self.memory.page_shift, table.name)
+
+    async def kill_before_letting_go(
+        self, container: TceContainer, table: IommuTable, index: int, count: int
+    ) -> None:
+        """Make the bridges forget entries whose pages are about to be let go of."""
+        await self.iommu_tce_kill(container, table, index, count)
+
+    async def kill_after_run(
+        self, container: TceContainer, table: IommuTable, index: int, count: int
+    ) -> None:
+        """A whole run was changed: nothing is left to forget here."""
 
     async def tce_iommu_unuse_page_v2(self, container: TceContainer, table: IommuTable, ua: int) -> None:
         """Count one TCE less for the region that a view slot pointed into."""
         mm = await container.mm.get()
         assert mm is not None
-        async with self.world.rcu.read_lock():
+        async with self.regions_stay():
             there = await call(mm, MmIommuUaToHpa(Ua(ua), table.hw.it_page_shift))
         if not there.ret:
             await call(mm, MmIommuMappedDec(there.mem))
@@ -343,8 +432,9 @@ class Mapping(ContainerState):
 
         Absent entries cost nothing; between two present ones others may run.
         """
-        index = entry - table.hw.it_offset
+        index = first = entry - table.hw.it_offset
         end = index + count
+        self.watch_clear(count)
         if self.nobody_can_disturb():
             cleared = table.hw.clear(index, count)
             if len(cleared.indices):
@@ -355,15 +445,24 @@ class Mapping(ContainerState):
                 await point(table.scan())
             present = table.hw.next_present(index, end)
             if present is None:
-                return
-            hpa, perm, ua = await self.iommu_tce_xchg(table, present, 0, NONE, 0)
-            if perm:
-                await self.tce_iommu_let_go(container, table, present, hpa, perm, ua)
+                break
+            ua = 0 if container.v2 else None
+            _, old = await self.iommu_tce_xchg(table, present, 0, NONE, ua)
+            if old.perm:
+                await self.tce_iommu_let_go(container, table, present, old)
             index = present + 1
+        if end > table.hw.it_size:
+            table.hw.raw(table.hw.it_size)
+        await self.kill_after_run(container, table, first, count)
 
-    async def let_go_run(self, container: TceContainer, table: IommuTable, index: int, count: int, cleared: Cleared) -> None:
+    def watch_clear(self, count: int) -> None:
+        """Clearing ``count`` entries lets others run in between, so there is nothing to watch."""
+
+    async def let_go_run(
+        self, container: TceContainer, table: IommuTable, index: int, count: int, cleared: Cleared
+    ) -> None:
         """Let go of what a whole run of entries pointed to, as :meth:`tce_iommu_let_go` does for one."""
-        await self.iommu_tce_kill(container, table, index, count)
+        await self.kill_before_letting_go(container, table, index, count)
         pfns = cleared.hpas >> self.memory.page_shift
         written = cleared.perms & WRITE != 0
         self.memory.set_dirty(pfns[written])
@@ -373,3 +472,4 @@ class Mapping(ContainerState):
             await call(mm, MmIommuUnmapRange(cleared.uas, table.hw.it_page_shift))
         else:
             self.memory.unpin(pfns, table.name)
+        await self.kill_after_run(container, table, index, count)

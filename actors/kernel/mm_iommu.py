@@ -10,6 +10,7 @@ Invariants that live here: J-R1, J-R2, J-R3, J-P1, J-P3, J-L1, J-K2.
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO
 from typing import TYPE_CHECKING
 
@@ -255,10 +256,15 @@ class Mm(MmState):
 
         Context: inside an RCU read section; takes no reference. Kernel: ``mm_iommu_lookup``.
         """
-        for region in await self.mem_list.walk():
-            if region.ua <= ua and ua + size <= self.end_of(region):
-                return region
+        async with self.list_stays():
+            for region in await self.mem_list.walk():
+                if region.ua <= ua and ua + size <= self.end_of(region):
+                    return region
         return None
+
+    def list_stays(self) -> AbstractAsyncContextManager[None]:
+        """Keep the elements of the region list from being freed during a walk."""
+        return self.world.rcu.read_lock()
 
     async def tce_iommu_prereg_ua_to_hpa(self, ua: Ua, page_shift: int) -> Translated:
         """Find the region that holds the IOMMU page at ``ua`` and translate the address.

@@ -113,11 +113,14 @@ class Prereg(ContainerState):
         mem = await call(mm, MmIommuGet(vaddr, size // page))
         if mem is None:
             return -ENOENT
-        # The reference just taken keeps the region; the list's own is dropped last, so that its result counts.
-        listed = mem in await container.prereg_list.walk()
-        await call(mm, MmIommuPut(mem))
-        if not listed:
+        if mem not in await container.prereg_list.walk():
+            await call(mm, MmIommuPut(mem))
             return -ENOENT
+        return await self.drop_registration(container, mm, mem)
+
+    async def drop_registration(self, container: TceContainer, mm: str, mem: str) -> int:
+        """Drop the reference that the lookup took, then the list's own, whose result is the answer."""
+        await call(mm, MmIommuPut(mem))
         return await self.tce_iommu_prereg_free(container, mm, mem)
 
     async def tce_iommu_prereg_free(self, container: TceContainer, mm: str, mem: str) -> int:
