@@ -127,7 +127,8 @@ def composed(part: str, changes: tuple[type, ...]) -> type[Actor]:
 
 def compose(part: str, pieces: Iterable[type[Piece]]) -> Any:
     """Return the class of a part with the changes of ``pieces``."""
-    return composed(part, tuple(p.__dict__[part] for p in pieces if part in p.__dict__))
+    changes = dict.fromkeys(p.__dict__[part] for p in pieces if part in p.__dict__)
+    return composed(part, tuple(changes))
 
 
 def check(pieces: tuple[type[Piece], ...]) -> None:
@@ -142,17 +143,23 @@ def check(pieces: tuple[type[Piece], ...]) -> None:
             if other in slugs:
                 raise Conflict(f"{piece.slug} and {other} do not go together: {reason}")
     for part in PARTS:
-        owners: dict[str, type[Piece]] = {}
-        for piece in pieces:
-            for method, body in vars(piece.__dict__.get(part, object)).items():
-                if part not in piece.__dict__ or not callable(body):
-                    continue
-                if method in owners and not uses_super(body):
-                    other = owners[method].slug
-                    raise Conflict(
-                        f"{piece.slug} and {other} do not go together: both replace {PARTS[part].__name__}.{method}"
-                    )
-                owners[method] = piece
+        check_part(part, [piece for piece in pieces if part in piece.__dict__])
+
+
+def check_part(part: str, pieces: list[type[Piece]]) -> None:
+    """Refuse pieces of which one replaces outright what another one has changed in the same part."""
+    owners: dict[str, tuple[type[Piece], Any]] = {}
+    for piece in pieces:
+        for method, body in vars(piece.__dict__[part]).items():
+            if not callable(body):
+                continue
+            owner, earlier = owners.get(method, (piece, body))
+            if earlier is not body and not uses_super(body):
+                raise Conflict(
+                    f"{piece.slug} and {owner.slug} do not go together:"
+                    f" both replace {PARTS[part].__name__}.{method}"
+                )
+            owners[method] = (piece, body)
 
 
 def uses_super(function: Any) -> bool:

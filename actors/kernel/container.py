@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.kernel import uapi
 from actors.kernel.eeh import Eeh
-from actors.kernel.messages import FreezePe, Mmdrop, ReleaseOwnership, TableGroup, TakeOwnership
+from actors.kernel.messages import FreezePe, ReleaseOwnership, TableGroup, TakeOwnership
 from actors.kernel.prereg import Prereg
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import UserPointer
@@ -149,14 +149,14 @@ class Container(Prereg, Windows, Eeh):
         Context: the group's lock is held; takes ``group_lock`` for write.
         """
         async with self.group_lock.write():
-            ret = await call(table_group.group, TakeOwnership(self.id))
+            ret = await self.claim_dma(table_group)
             if ret:
                 return ret
             container = await self.iommu_data.get()
             if container is not None:
                 ret = await self.tce_iommu_attach_group(container, table_group)
                 if ret:
-                    await call(table_group.group, ReleaseOwnership())
+                    await self.return_dma(table_group)
                     return ret
             await self.kref.take(table_group.group)
             await self.group_list.add(table_group)
@@ -172,12 +172,20 @@ class Container(Prereg, Windows, Eeh):
             container = await self.iommu_data.get()
             if container is not None:
                 await self.tce_iommu_detach_group(container, leaving)
-            await call(group, ReleaseOwnership())
+            await self.return_dma(leaving)
             await self.group_list.delete(leaving)
             if container is not None and not await self.group_list.walk():
                 await self.tce_iommu_release(container)
                 await self.iommu_data.set(None)
         await self.vfio_container_put(group)
+
+    async def claim_dma(self, group: TableGroup) -> int:
+        """Take a joining group's PE from the host; 0 or a negative errno."""
+        return await call(group.group, TakeOwnership(self.id))
+
+    async def return_dma(self, group: TableGroup) -> None:
+        """Give a leaving group's PE back to the host."""
+        await call(group.group, ReleaseOwnership())
 
     async def vfio_fops_release(self, file: File) -> None:
         """The container's file was closed for the last time."""
@@ -210,10 +218,6 @@ class Container(Prereg, Windows, Eeh):
             return -ENOTTY
         ret: int = await getattr(self, handler)(container, arg)
         return ret
-
-    def foreign(self, mm: str) -> bool:
-        """Whether the caller's address space is another one than ``mm``."""
-        return mm != self.current.mm
 
     async def tce_iommu_get_info(self, container: TceContainer, arg: UserPointer) -> int:
         """GET_INFO. Errors: -ENXIO, -EFAULT, -EINVAL."""
@@ -305,6 +309,8 @@ class Container(Prereg, Windows, Eeh):
         Context: ``group_lock`` held for write; takes ``container.lock``.
         """
         async with container.lock:
+            if self.core.fails("iommu_group_get_iommudata"):
+                return self.no_table_group()
             attached = await container.group_list.walk()
             ret = self.may_attach(container, attached, group)
             if ret:
@@ -317,6 +323,10 @@ class Container(Prereg, Windows, Eeh):
             if not ret:
                 await container.group_list.add(group)
             return ret
+
+    def no_table_group(self) -> int:
+        """The group has no DMA of its own: it cannot be attached."""
+        return -ENODEV
 
     def may_attach(self, container: TceContainer, attached: tuple[TableGroup, ...], group: TableGroup) -> int:
         """Whether a group fits the container and those already attached: 0, -EINVAL, -EBUSY."""
@@ -332,6 +342,10 @@ class Container(Prereg, Windows, Eeh):
             await container.def_window_pending.set(True)
 
     async def program_windows(self, container: TceContainer, group: TableGroup) -> int:
+        """Make a joining group's windows those of the container; 0, or an error with none left set."""
+        return await self.set_existing_windows(container, group)
+
+    async def set_existing_windows(self, container: TceContainer, group: TableGroup) -> int:
         """Set every window of the container in a joining group; on an error none stays set."""
         done: list[tuple[int, IommuTable]] = []
         for num, cell in enumerate(container.tables):
@@ -355,10 +369,16 @@ class Container(Prereg, Windows, Eeh):
         async with container.lock:
             for num, cell in enumerate(container.tables):
                 table = await cell.get()
-                if table is not None:
-                    await self.tce_iommu_clear(container, table, table.hw.it_offset, table.hw.it_size)
-                    await self.unset_window(group.group, num, table)
+                await self.leave_window(container, group, num, table)
             await container.group_list.delete(group)
+
+    async def leave_window(
+        self, container: TceContainer, group: TableGroup, num: int, table: IommuTable | None
+    ) -> None:
+        """Empty the table of a window slot, if there is one, and take it from a leaving group."""
+        if table is not None:
+            await self.tce_iommu_clear(container, table, table.hw.it_offset, table.hw.it_size)
+            await self.unset_window(group.group, num, table)
 
     async def tce_iommu_release(self, container: TceContainer) -> None:
         """Free the driver's data: tables first, then the registrations, then the mm.
@@ -370,14 +390,18 @@ class Container(Prereg, Windows, Eeh):
         for cell in container.tables:
             table = await cell.get()
             if table is not None:
-                await self.tce_iommu_free_table(container, table)
+                await self.release_table(container, table)
                 await cell.set(None)
         if mm is not None:
             await self.tce_iommu_release_prereg(container, mm)
         await self.disable_locked(container)
         if mm is not None:
-            await call(mm, Mmdrop(container.name))
+            await self.drop_mm(container, mm)
         container.free()
+
+    async def release_table(self, container: TceContainer, table: IommuTable) -> None:
+        """Free a table that the last group's leaving has emptied."""
+        await self.tce_iommu_free_table(container, table)
 
     async def freeze_pes(self) -> None:
         """Freeze the PE of every group in the container, as a fault of its device would."""

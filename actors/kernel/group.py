@@ -232,6 +232,8 @@ class Group(Actor):
     async def unset_window(self, num: int) -> int:
         """Take a window away; 0 or the firmware's code."""
         await self.touch_pe()
+        if self.pe.windows[num] is None:
+            self.world.misuse("J-W1", f"window {num} of {self.id} is taken away but was not set", "unset_window")
         return self.pe.unset_window(num)
 
     async def tce_kill(self, table: TceTable, index: int, count: int) -> None:

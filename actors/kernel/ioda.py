@@ -23,9 +23,20 @@ class Ioda(ContainerState):
 
     def pnv_pci_ioda2_get_table_size(self, page_shift: int, window_size: int, levels: int) -> int:
         """Bytes to charge for a table with its userspace view; 0 when there can be none."""
+        if window_size > self.largest_window():
+            return 0
         return table_size_bytes(
-            self.memory.page_size, page_shift, window_size, levels, doubled=True, rounded_to_level_min=True
-        )
+            self.memory.page_size, page_shift, window_size, levels,
+            doubled=self.view_with_table(), rounded_to_level_min=self.rounds_small_levels(),
+        )  # fmt: skip
+
+    def largest_window(self) -> int:
+        """Bytes that a window may have at most."""
+        return 1 << 64
+
+    def rounds_small_levels(self) -> bool:
+        """Whether each level is charged as at least what is allocated for it."""
+        return True
 
     def pnv_pci_ioda2_create_table(
         self, num: int, page_shift: int, window_size: int, levels: int
@@ -53,7 +64,10 @@ class Ioda(ContainerState):
 
     def allocated_size(self, page_shift: int, window_size: int, levels: int) -> int:
         """``it_allocated_size`` in bytes: what freeing the table gives back."""
-        return self.pnv_pci_ioda2_get_table_size(page_shift, window_size, levels)
+        return table_size_bytes(
+            self.memory.page_size, page_shift, window_size, levels,
+            doubled=self.view_with_table(), rounded_to_level_min=True,
+        )  # fmt: skip
 
     def levels_on_demand(self) -> bool:
         """Whether lower levels are allocated when something is mapped below them."""

@@ -10,7 +10,7 @@ Invariants that live here: J-R3, J-T1 to J-T7, J-A1, J-A2, J-D1.
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM
+from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM, ESRCH
 from typing import NamedTuple
 
 from actors.kernel.messages import (
@@ -206,8 +206,9 @@ class Mapping(ContainerState):
         self, container: TceContainer, table: IommuTable, index: int, ua: Ua, perm: int
     ) -> int:
         """Map one IOMMU page of registered memory; 0, -EINVAL, -EPERM, -ENXIO (dying), -ENOMEM."""
-        mm, shift = await container.mm.get(), table.hw.it_page_shift
-        assert mm is not None
+        mm, shift = await self.mm_of(container), table.hw.it_page_shift
+        if mm is None:
+            return -ESRCH
         async with self.regions_stay():
             there = await call(mm, MmIommuUaToHpa(ua, shift))
             if there.ret:
@@ -233,7 +234,7 @@ class Mapping(ContainerState):
         self, container: TceContainer, table: IommuTable, index: int, mem: str
     ) -> None:
         """The entry could not be written: the TCE that was counted does not come."""
-        mm = await container.mm.get()
+        mm = await self.mm_of(container)
         assert mm is not None
         await call(mm, MmIommuMappedDec(mem))
 
@@ -241,7 +242,7 @@ class Mapping(ContainerState):
         self, container: TceContainer, table: IommuTable, index: int, ua: Ua, count: int, perm: int
     ) -> bool:
         """Map a whole run as one step; False, with nothing done, when it must go entry by entry."""
-        mm, shift = await container.mm.get(), table.hw.it_page_shift
+        mm, shift = await self.mm_of(container), table.hw.it_page_shift
         if mm is None or not count or index + count > table.hw.it_size:
             return False
         hpas = await call(mm, MmIommuMapRange(ua, count, shift))
@@ -409,8 +410,9 @@ class Mapping(ContainerState):
 
     async def tce_iommu_unuse_page_v2(self, container: TceContainer, table: IommuTable, ua: int) -> None:
         """Count one TCE less for the region that a view slot pointed into."""
-        mm = await container.mm.get()
-        assert mm is not None
+        mm = await self.mm_of(container)
+        if mm is None:
+            return
         async with self.regions_stay():
             there = await call(mm, MmIommuUaToHpa(Ua(ua), table.hw.it_page_shift))
         if not there.ret:
@@ -467,9 +469,9 @@ class Mapping(ContainerState):
         written = cleared.perms & WRITE != 0
         self.memory.set_dirty(pfns[written])
         if container.v2:
-            mm = await container.mm.get()
-            assert mm is not None
-            await call(mm, MmIommuUnmapRange(cleared.uas, table.hw.it_page_shift))
+            mm = await self.mm_of(container)
+            if mm is not None:
+                await call(mm, MmIommuUnmapRange(cleared.uas, table.hw.it_page_shift))
         else:
             self.memory.unpin(pfns, table.name)
         await self.kill_after_run(container, table, index, count)

@@ -140,6 +140,14 @@ class MmIommuGet(Request[str | None], frozen=True, gc=False):
     entries: int
 
 
+class MmIommuFind(Request[str | None], frozen=True, gc=False):
+    """Find the region with exactly this range without holding it (no longer done by today's kernel)."""
+
+    serves: ClassVar[str] = "mm_iommu_find"
+    ua: Ua
+    entries: int
+
+
 class MmIommuNew(Request["NewRegion"], frozen=True, gc=False):
     """Charge, pin and publish a new region; ``ret`` and its name."""
 

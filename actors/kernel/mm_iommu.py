@@ -210,7 +210,7 @@ class Mm(MmState):
                 await region.used.add(1)
                 return -EBUSY
             await self.mm_iommu_release(region)
-        await self.account_locked_vm(-region.entries)
+        await self.uncharge_released(region)
         return 0
 
     async def mm_iommu_forsake(self, mem: str) -> int:
@@ -227,7 +227,7 @@ class Mm(MmState):
             if not last or not await region.mapped.compare_exchange(1, 0):
                 return 0
             await self.mm_iommu_release(region)
-        await self.account_locked_vm(-region.entries)
+        await self.uncharge_released(region)
         return 0
 
     async def mm_iommu_release(self, region: Region) -> None:
@@ -237,6 +237,10 @@ class Mm(MmState):
         """
         await self.mem_list.delete(region)
         await self.world.rcu.call_rcu(self.id, MmIommuFree(region.name))
+
+    async def uncharge_released(self, region: Region) -> None:
+        """Give the charge of an unlinked region back. Context: takes ``mmap_lock``, no mutex held."""
+        await self.account_locked_vm(-region.entries)
 
     async def mm_iommu_free(self, mem: str) -> None:
         """Drop the pins of an unlinked region and free it. Kernel: ``mm_iommu_free``."""
@@ -313,7 +317,7 @@ class Mm(MmState):
             if await region.used.get() or not await region.mapped.compare_exchange(1, 0):
                 return
             await self.mm_iommu_release(region)
-        await self.account_locked_vm(-region.entries)
+        await self.uncharge_released(region)
 
     # -- whole runs at once --------------------------------------------------------------------
 
@@ -327,7 +331,7 @@ class Mm(MmState):
         at, end = int(ua), ua + (count << page_shift)
         while at < end:
             region = self._registered(at, 1 << page_shift)
-            if region is None or page_shift > region.pageshift:
+            if region is None or page_shift > region.pageshift or not self._backed_by(region, page_shift):
                 return None
             stop = min(end, at + ((self.end_of(region) - at) >> page_shift << page_shift))
             spans.append((region, at, (stop - at) >> page_shift))
@@ -336,6 +340,12 @@ class Mm(MmState):
             await region.mapped.add(pages)
         parts = [self._addresses(region, start, pages, page_shift) for region, start, pages in spans]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _backed_by(self, region: Region, page_shift: int) -> bool:
+        """Whether every page of a region is at least as large as the IOMMU page."""
+        if page_shift <= self.memory.page_shift:
+            return True
+        return int(self.memory.backing_shift(region.pfns).min()) >= page_shift
 
     def _registered(self, ua: int, size: int) -> Region | None:
         return next((r for r in self.mem_list if r.ua <= ua and ua + size <= self.end_of(r)), None)

@@ -6,9 +6,9 @@ it, and goes when that container goes, is the patch this emulator was written ab
 
 from __future__ import annotations
 
-from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM
+from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, ESRCH
 
-from actors.kernel.messages import MmIommuForsake, MmIommuGet, MmIommuNew, MmIommuPut
+from actors.kernel.messages import MmIommuForsake, MmIommuGet, MmIommuNew, MmIommuPut, NewRegion
 from actors.kernel.tce_container import ContainerState, TceContainer
 from actors.kernel.uapi import REGISTER_MEMORY, RegisterMemory, UserPointer
 from actors.runtime.ops import call
@@ -39,7 +39,7 @@ class Prereg(ContainerState):
 
         Context: takes ``container.lock``; may sleep.
         """
-        if await container.mm.get() is None:
+        if not await self.is_bound(container):
             return -EPERM
         ret, param = await self.read_register_argument(arg)
         if param is None:
@@ -69,19 +69,36 @@ class Prereg(ContainerState):
         page = self.memory.page_size
         if vaddr % page or size % page or vaddr + size > U64:
             return -EINVAL
-        mm = await container.mm.get()
-        assert mm is not None
+        mm = await self.mm_of(container)
+        if mm is None:
+            return -ESRCH
         entries = size // page
-        mem = await call(mm, MmIommuGet(vaddr, entries))
-        if mem is not None and mem in await container.prereg_list.walk():
-            await call(mm, MmIommuPut(mem))
+        mem = await self.find_region(mm, vaddr, entries)
+        if mem is not None and await self.registered_already(container, mem):
+            await self.put_back(mm, mem)
             return -EBUSY
-        if mem is None:
-            new = await call(mm, MmIommuNew(vaddr, entries))
-            if new.ret:
-                return new.ret
-            mem = new.mem
-        return await self.tce_iommu_list_region(container, mm, mem)
+        new = await self.reference_region(mm, mem, vaddr, entries)
+        return new.ret or await self.tce_iommu_list_region(container, mm, new.mem)
+
+    async def find_region(self, mm: str, vaddr: Ua, entries: int) -> str | None:
+        """Find the region with exactly this range and hold it: its name or None."""
+        return await call(mm, MmIommuGet(vaddr, entries))
+
+    async def put_back(self, mm: str, mem: str) -> None:
+        """Let go of a region that :meth:`find_region` found."""
+        await call(mm, MmIommuPut(mem))
+
+    async def reference_region(self, mm: str, mem: str | None, vaddr: Ua, entries: int) -> NewRegion:
+        """Return the reference that the registration keeps: of the region found, or of a new one."""
+        return NewRegion(0, mem) if mem is not None else await call(mm, MmIommuNew(vaddr, entries))
+
+    async def registered_already(self, container: TceContainer, mem: str) -> bool:
+        """Whether this container has registered a region, so that it must not do so again."""
+        return mem in await container.prereg_list.walk()
+
+    async def registered_here(self, container: TceContainer, mem: str) -> bool:
+        """Whether this container has registered a region, so that it may take that back."""
+        return mem in await container.prereg_list.walk()
 
     async def tce_iommu_list_region(self, container: TceContainer, mm: str, mem: str) -> int:
         """Put a region that was just referenced on the container's list and enable the container.
@@ -90,11 +107,15 @@ class Prereg(ContainerState):
             0, or -ENOMEM with the reference returned.
         """
         if self.core.fails("tce_iommu_register_pages.kzalloc"):
-            await call(mm, MmIommuPut(mem))
-            return -ENOMEM
+            return await self.no_list_element(mm, mem)
         await container.prereg_list.add(mem)
         await container.enabled.set(True)
         return 0
+
+    async def no_list_element(self, mm: str, mem: str) -> int:
+        """The element of the list could not be allocated: undo, and -ENOMEM."""
+        await call(mm, MmIommuPut(mem))
+        return -ENOMEM
 
     async def tce_iommu_unregister_pages(self, container: TceContainer, vaddr: Ua, size: int) -> int:
         """Take back what this container registered as exactly this range.
@@ -108,19 +129,20 @@ class Prereg(ContainerState):
         page = self.memory.page_size
         if vaddr % page or size % page:
             return -EINVAL
-        mm = await container.mm.get()
-        assert mm is not None
-        mem = await call(mm, MmIommuGet(vaddr, size // page))
+        mm = await self.mm_of(container)
+        if mm is None:
+            return -ESRCH
+        mem = await self.find_region(mm, vaddr, size // page)
         if mem is None:
             return -ENOENT
-        if mem not in await container.prereg_list.walk():
-            await call(mm, MmIommuPut(mem))
+        if not await self.registered_here(container, mem):
+            await self.put_back(mm, mem)
             return -ENOENT
         return await self.drop_registration(container, mm, mem)
 
     async def drop_registration(self, container: TceContainer, mm: str, mem: str) -> int:
         """Drop the reference that the lookup took, then the list's own, whose result is the answer."""
-        await call(mm, MmIommuPut(mem))
+        await self.put_back(mm, mem)
         return await self.tce_iommu_prereg_free(container, mm, mem)
 
     async def tce_iommu_prereg_free(self, container: TceContainer, mm: str, mem: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from errno import EPERM
 from typing import TYPE_CHECKING
 
-from actors.kernel.messages import AccountLockedVm, Mmgrab, TableGroup
+from actors.kernel.messages import AccountLockedVm, Mmdrop, Mmgrab, TableGroup
 from actors.kernel.task import Task
 from actors.kernel.uapi import UserPointer
 from actors.runtime.actor import Actor
@@ -146,12 +146,32 @@ class ContainerState(Actor):
         """
         mm, mine = await container.mm.get(), self.current.mm
         if mm is not None:
-            return 0 if mm == mine else -EPERM
+            return -EPERM if self.foreign(mm) else 0
         if mine is None:
             return -EPERM
-        await call(mine, Mmgrab(container.name))
+        await self.hold_mm(container, mine)
         await container.mm.set(mine)
         return 0
+
+    def foreign(self, mm: str) -> bool:
+        """Whether the caller's address space is another one than ``mm``."""
+        return mm != self.current.mm
+
+    async def hold_mm(self, container: TceContainer, mm: str) -> None:
+        """Hold the struct of the mm that the container is being bound to."""
+        await call(mm, Mmgrab(container.name))
+
+    async def drop_mm(self, container: TceContainer, mm: str) -> None:
+        """Let go of the mm that the container was bound to."""
+        await call(mm, Mmdrop(container.name))
+
+    async def is_bound(self, container: TceContainer) -> bool:
+        """Whether anything has bound the container to an mm."""
+        return await container.mm.get() is not None
+
+    async def mm_of(self, container: TceContainer) -> str | None:
+        """The mm whose regions the container uses."""
+        return await container.mm.get()
 
     async def account_locked_vm(self, mm: str | None, pages: int) -> int:
         """Charge the container's mm, or give back when negative; 0 or -ENOMEM."""

@@ -69,17 +69,21 @@ class Windows(Mapping, Ioda):
         create = TceCreate._make(TCE_CREATE.unpack(data))
         if create.argsz < TCE_CREATE.size or create.flags:
             return -EINVAL
-        async with container.lock:
-            ret = await self.tce_iommu_create_default_window(container)
-            if ret:
-                return ret
-            ret, start = await self.tce_iommu_create_window(
-                container, create.page_shift, create.window_size, create.levels
-            )
+        ret, start = await self.tce_iommu_create_windows(container, create)
         if ret:
             return ret
         reply = TCE_CREATE.pack(*create._replace(start_addr=start))
         return 0 if await self.copy_to_user(arg, reply) else -EFAULT
+
+    async def tce_iommu_create_windows(self, container: TceContainer, create: TceCreate) -> tuple[int, int]:
+        """Make the default window if it is owed, then the one asked for; 0 and its bus address, or an error."""
+        async with container.lock:
+            ret = await self.tce_iommu_create_default_window(container)
+            if ret:
+                return ret, 0
+            return await self.tce_iommu_create_window(
+                container, create.page_shift, create.window_size, create.levels
+            )
 
     async def tce_iommu_create_window(
         self, container: TceContainer, page_shift: int, window_size: int, levels: int
@@ -101,10 +105,10 @@ class Windows(Mapping, Ioda):
         ret, table = await self.tce_iommu_create_table(container, num, page_shift, window_size, levels)
         if table is None:
             return ret, 0
-        for group in groups:
+        for done, group in enumerate(groups):
             ret = await self.set_window(group.group, num, table)
             if ret:
-                for each in groups:
+                for each in groups[:done]:
                     await self.unset_window(each.group, num, table)
                 await self.tce_iommu_free_table(container, table)
                 return ret, 0

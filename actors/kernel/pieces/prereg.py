@@ -28,18 +28,6 @@ class PartialPinPositive(Piece):
             return chunks[-1] or super().short_pin(entries, chunks)
 
 
-class FindWithoutReference(Piece):
-    slug = "find-without-reference"
-    number = "21"
-    title = "REGISTER and UNREGISTER look a region up without taking a reference to it"
-    commit = '"powerpc/mm/iommu/vfio_spapr_tce: Change mm_iommu_get to reference a region", v5.0'
-    versions = "up to v4.20"
-    symptom = "a region found by one container is freed by another one before it is used"
-    trigger = "two containers of one mm, one registering or unregistering what the other unregisters"
-    remedy = "the lookup takes a reference under mem_list_mutex"
-    invariants = ("J-K2",)
-
-
 class UnregisterBusySwallowed(Piece):
     slug = "unregister-busy-swallowed"
     number = "22"

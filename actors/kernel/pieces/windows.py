@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from errno import EBUSY
+
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
-from actors.kernel.tce_container import TceContainer
+from actors.kernel.messages import TableGroup, UnsetWindow
+from actors.kernel.tce_container import IommuTable, TceContainer
+from actors.kernel.uapi import TceCreate
+from actors.runtime.cells import free
+from actors.runtime.errors import KernelOops
+from actors.runtime.ops import call
 
 
 class DefaultWindowDoubleCreate(Piece):
@@ -77,9 +84,177 @@ class AttachFailLeavesPending(Piece):
             await container.def_window_pending.set(True)
 
 
+class TceCreateMutexLeak(Piece):
+    slug = "tce-create-mutex-leak"
+    number = "8"
+    title = "TCE_CREATE keeps the container's lock when the default window cannot be made"
+    commit = '2da64d20a0b2 "vfio/spapr: Fix missing mutex unlock when creating a window", v4.10'
+    versions = "v4.10-rc only"
+    symptom = "the next operation that takes the lock hangs, be it the release of the last group"
+    trigger = "RLIMIT_MEMLOCK too small for the default window; TCE_CREATE; then anything"
+    remedy = "the lock is given back on every way out"
+    invariants = ("J-K1",)
+
+    class container(Container):
+        async def tce_iommu_create_windows(self, container: TceContainer, create: TceCreate) -> tuple[int, int]:
+            await container.lock.acquire()
+            ret = await self.tce_iommu_create_default_window(container)
+            if ret:
+                return ret, 0
+            made = await self.tce_iommu_create_window(
+                container, create.page_shift, create.window_size, create.levels
+            )
+            await container.lock.release()
+            return made
+
+
+class SecondGroupNoWindows(Piece):
+    slug = "second-group-no-windows"
+    number = "9"
+    title = "a group that joins a container with windows gets none of them"
+    commit = '6f01cc692a16 (v4.10); "vfio/spapr_tce: Set window when adding additional groups to container", v4.11'
+    versions = "v4.10"
+    symptom = "every DMA of the second group faults"
+    trigger = "attach a group, make a window, attach another group"
+    remedy = "every window is set in the joining group, with undo"
+    invariants = ("J-W1",)
+
+    class container(Container):
+        async def set_existing_windows(self, container: TceContainer, group: TableGroup) -> int:
+            return 0
+
+
+class AttachNullIommudata(Piece):
+    slug = "attach-null-iommudata"
+    number = "10"
+    title = "attaching a group without DMA of its own dereferences NULL"
+    commit = 'bd00fdf198e2 "vfio/spapr: fail tce_iommu_attach_group() when iommu_data is null", v4.11'
+    versions = "v4.9, v4.10"
+    symptom = "oops in tce_iommu_attach_group"
+    trigger = "a group whose iommudata is not set"
+    remedy = "-ENODEV"
+    invariants = ("J-K2",)
+    failpoints = ("iommu_group_get_iommudata",)
+
+    class container(Container):
+        def no_table_group(self) -> int:
+            raise KernelOops("NULL pointer dereference", "tce_iommu_attach_group", "J-K2")
+
+
+class TypeCompatNotEnforced(Piece):
+    slug = "type-compat-not-enforced"
+    number = "11"
+    title = "a v1 container accepts any group, and any number of them"
+    commit = '1282ba7fc28d "vfio/powerpc/spapr_tce: Enforce IOMMU type compatibility check", v4.12'
+    versions = "up to v4.11"
+    symptom = "a v1 container with several groups charges the window of one"
+    trigger = "a second group joins a v1 container"
+    remedy = "one group in a v1 container, -EBUSY for more"
+    invariants = ("J-L2",)
+
+    class container(Container):
+        def may_attach(
+            self, container: TceContainer, attached: tuple[TableGroup, ...], group: TableGroup
+        ) -> int:
+            return -EBUSY if any(other.group == group.group for other in attached) else 0
+
+
+class AttachErrorFreesSibling(Piece):
+    slug = "attach-error-frees-sibling"
+    number = "12"
+    title = "a group that may not attach takes an attached one's list element with it"
+    commit = '"vfio/spapr_tce: Fix incorrect tce_iommu_group memory free", v5.4; bug since 2157e7b82f3b'
+    versions = "v4.2 to v5.3"
+    symptom = "use after free on the next walk of the groups"
+    trigger = "attach a group, then one that does not fit"
+    remedy = "only the new element is freed"
+    invariants = ("J-K2",)
+
+    class container(Container):
+        def may_attach(
+            self, container: TceContainer, attached: tuple[TableGroup, ...], group: TableGroup
+        ) -> int:
+            ret = super().may_attach(container, attached, group)
+            if ret and attached:
+                free(container.group_list)
+            return ret
+
+
+class UnsetAlreadyUnset(Piece):
+    slug = "unset-already-unset"
+    number = "49"
+    title = "detach takes both windows from a group, set or not"
+    commit = '"vfio/spapr_tce: Skip unsetting already unset table", v5.1'
+    versions = "up to v5.0"
+    symptom = "needless firmware calls"
+    trigger = "detach a group that does not have both windows"
+    remedy = "only windows that are set are taken"
+    invariants = ("J-W1",)
+
+    class container(Container):
+        async def leave_window(
+            self, container: TceContainer, group: TableGroup, num: int, table: IommuTable | None
+        ) -> None:
+            await super().leave_window(container, group, num, table)
+            if table is None:
+                await call(group.group, UnsetWindow(num))
+
+
+class ClearAfterUnset(Piece):
+    slug = "clear-after-unset"
+    number = "50"
+    title = "a window is taken from the groups before its TCEs are cleared, or they are not cleared at all"
+    commit = '"vfio/spapr: Always clear TCEs before unsetting the window", v6.11'
+    versions = "up to v6.10"
+    symptom = "TCEs remain in a table that no group has any more"
+    trigger = "detach a group, or remove a window, with live TCEs"
+    remedy = "clear, then unset, then free"
+    invariants = ("J-T5",)
+
+    class container(Container):
+        async def leave_window(
+            self, container: TceContainer, group: TableGroup, num: int, table: IommuTable | None
+        ) -> None:
+            if table is not None:
+                await self.unset_window(group.group, num, table)
+
+        async def clear_and_unset(self, container: TceContainer, num: int, table: IommuTable) -> None:
+            for group in await container.group_list.walk():
+                await self.unset_window(group.group, num, table)
+            await self.tce_iommu_clear(container, table, table.hw.it_offset, table.hw.it_size)
+
+        async def release_table(self, container: TceContainer, table: IommuTable) -> None:
+            await self.tce_iommu_clear(container, table, table.hw.it_offset, table.hw.it_size)
+            await super().release_table(container, table)
+
+
+class TableSizeSmall(Piece):
+    slug = "table-size-small"
+    number = "55"
+    title = "a small table with levels is charged less than is allocated for it"
+    commit = '"Fix IOMMU table size calculation hook for small tables", v4.14 or so'
+    versions = "up to v4.13"
+    symptom = "a warning at creation, and more is given back than was charged"
+    trigger = "TCE_CREATE of a small window with two or more levels"
+    remedy = "every level counts"
+    invariants = ("J-L1",)
+
+    class container(Container):
+        def rounds_small_levels(self) -> bool:
+            return False
+
+
 PIECES: tuple[type[Piece], ...] = (
     DefaultWindowDoubleCreate,
     RemovePendingUnlocked,
     CreateTableChargeLeak,
     AttachFailLeavesPending,
+    TceCreateMutexLeak,
+    SecondGroupNoWindows,
+    AttachNullIommudata,
+    TypeCompatNotEnforced,
+    AttachErrorFreesSibling,
+    ClearAfterUnset,
+    UnsetAlreadyUnset,
+    TableSizeSmall,
 )
