@@ -23,7 +23,8 @@ class KernelError(OSError):
         self.place = place
 
     def __str__(self) -> str:
-        return f"{self.operation}: -{errorcode.get(self.errno or 0, self.errno)} ({self.strerror}) from {self.place}"
+        name = errorcode.get(self.errno or 0, str(self.errno))
+        return f"{self.operation}: -{name} ({self.strerror}) from {self.place}"
 
 
 def checked(ret: int, operation: str, place: str) -> int:

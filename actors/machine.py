@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from copy import copy
 from io import BytesIO
 from pickle import Pickler, loads
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import trio
 from msgspec import structs
@@ -18,22 +19,38 @@ from msgspec import structs
 from actors.errors import KernelError, checked
 from actors.kernel import messages as m
 from actors.kernel import uapi
-from actors.kernel.catalogue import find_kernel
+from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
 from actors.kernel.container import HANDLERS
+from actors.kernel.failpoints import FAILPOINTS
 from actors.kernel.globals import KernelGlobals
 from actors.kernel.group import device_name
+from actors.kernel.mm_iommu import Mm
 from actors.kernel.uapi import UserPointer
 from actors.program.values import MachineSpec
 from actors.runtime.actor import Actor
-from actors.runtime.core import Core, restoring
+from actors.runtime.copies import restoring
+from actors.runtime.core import Core
 from actors.runtime.errors import EmulatorError, TaskKilled
 from actors.runtime.free import FreeRuntime
 from actors.runtime.messages import Request
-from actors.runtime.ops import call
 from hw import DmaReport, PhysicalMemory, Ua
 
 R = TypeVar("R")
+
+
+class Waiting(NamedTuple):
+    """Somebody who does not get on.
+
+    Attributes:
+        thread: who.
+        object: the lock or the completion waited for.
+        holders: who holds it, ``(dead)`` behind those that have crashed.
+    """
+
+    thread: str
+    object: str
+    holders: str
 
 
 class Harness(Actor):
@@ -50,6 +67,8 @@ class Machine:
         world: its kernel.
         spec: what it is made of.
         cpus: its CPUs.
+        armed: failure points that are to fail, each with the arrivals left until they do.
+        on_reply: told of each request from outside that was answered, with target, request and reply.
     """
 
     def __init__(self, core: Core, world: KernelGlobals, spec: MachineSpec, harness: Harness) -> None:
@@ -58,6 +77,8 @@ class Machine:
         self.spec = spec
         self.harness = harness
         self.cpus = [CpuHandle(self, name) for name in world.cpus]
+        self.on_reply: Callable[[str, Request[Any], Any], None] | None = None
+        self.armed: dict[str, list[int]] = {}
 
     @classmethod
     def boot(cls, core: Core, kernel: Kernel | str = "fixed", spec: MachineSpec | None = None) -> Machine:
@@ -82,14 +103,16 @@ class Machine:
         """Bytes of a kernel page."""
         return self.memory.page_size
 
-    async def request(self, target: str, request: Request[R]) -> R:
+    def request(self, target: str, request: Request[R]) -> Coroutine[Any, Any, R]:
         """Send a request to an actor from outside and return the reply."""
-        core = self.core
-        if core.controlled:
-            return await call(target, request)
-        assert isinstance(core, FreeRuntime)
-        actor = core.actors[target]
-        reply: R = await core.perform(actor, actor.serve(request), actor.name)
+        answer = self.core.request(self.harness, target, request)
+        return answer if self.on_reply is None else self._told(target, request, answer)
+
+    async def _told(self, target: str, request: Request[R], answer: Coroutine[Any, Any, R]) -> R:
+        """Tell whoever listens of a request that was answered."""
+        reply = await answer
+        if self.on_reply is not None:
+            self.on_reply(target, request, reply)
         return reply
 
     async def spawn(self, comm: str) -> Process:
@@ -106,6 +129,47 @@ class Machine:
         report: DmaReport = await self.request(self.world.group_ids[group], m.DeviceDma(iova, size, write))
         return report
 
+    # -- faults, and a look inside -------------------------------------------------------------
+
+    def fail(self, failpoint: str, nth: int = 1) -> None:
+        """Make a failure point fail once: the ``nth`` time that it is reached from now on, from 1.
+
+        Raises:
+            ValueError: there is no such failure point, or ``nth`` is below 1.
+        """
+        if failpoint not in FAILPOINTS:
+            raise ValueError(f"no failure point {failpoint!r}{nearest(failpoint, FAILPOINTS)}")
+        if nth < 1:
+            raise ValueError(f"nth: found {nth}, expected a number from 1 on")
+        self.armed.setdefault(failpoint, []).append(nth)
+        self.core.faults = self._fails
+
+    def _fails(self, failpoint: str) -> bool:
+        """Count one arrival at a failure point; whether it fails this time."""
+        left = [count - 1 for count in self.armed.pop(failpoint, [])]
+        if any(left):
+            self.armed[failpoint] = [count for count in left if count]
+        if not self.armed:
+            self.core.faults = None
+        return 0 in left
+
+    async def stuck(self) -> tuple[Waiting, ...]:
+        """Wait until nobody can get on any more, and say who waits for whom; nobody on a healthy machine."""
+        if isinstance(self.core, FreeRuntime):
+            from trio.testing import wait_all_tasks_blocked  # noqa: PLC0415 - rarely asked for
+
+            await wait_all_tasks_blocked()
+        return tuple(Waiting(*each) for each in self.core.stuck().waits)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The kernel's warnings so far, each with the function that gave it."""
+        return tuple(f"{message} ({place})" for message, place in self.world.warnings)
+
+    def name_of(self, actor: str) -> str:
+        """The human name of an actor: ``qemu`` for the mm of qemu."""
+        return self.core.actors[actor].name
+
     # -- copies --------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -118,7 +182,9 @@ class Machine:
         if len(busy) > 1 or (busy and self.core.current.name != busy[0]):
             raise EmulatorError(f"only a machine at rest can be copied; busy: {', '.join(busy)}")
         buffer = BytesIO()
-        Pickler(buffer, protocol=5).dump((self.core.names, self.core.actors, self.world, self.spec, self.harness))
+        Pickler(buffer, protocol=5).dump(
+            (self.core.names, self.core.actors, self.world, self.spec, self.harness)
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -196,13 +262,29 @@ class Process:
         self.id = name
         self.comm = comm
 
-    async def call(self, request: Request[R]) -> R:
-        """Make a system call and return what the kernel returns."""
-        return await self.machine.request(self.id, request)
+    @property
+    def locked_vm_pages(self) -> int:
+        """Kernel pages that its address space is charged (VmLck), also after its end."""
+        return self._mm.locked_vm.value
 
-    async def ioctl(self, fd: int, cmd: int, arg: Any = 0) -> int:
+    @property
+    def mm_holders(self) -> tuple[str, ...]:
+        """Who keeps its ``mm_struct``: ``users`` for all tasks together, containers, CPUs that borrow it."""
+        return tuple(sorted(self._mm.mm_count.holders))
+
+    @property
+    def _mm(self) -> Mm:
+        actors: Any = self.machine.core.actors
+        mm: Mm = actors[actors[self.id].mm]
+        return mm
+
+    def call(self, request: Request[R]) -> Coroutine[Any, Any, R]:
+        """Make a system call and return what the kernel returns."""
+        return self.machine.request(self.id, request)
+
+    def ioctl(self, fd: int, cmd: int, arg: Any = 0) -> Coroutine[Any, Any, int]:
         """Make an ioctl with a number or a :class:`UserPointer`; the kernel's raw answer."""
-        return await self.call(m.Ioctl(fd, cmd, arg))
+        return self.call(m.Ioctl(fd, cmd, arg))
 
     async def memory_call(self, request: Request[int], operation: str) -> int:
         """Make a system call on the address space.
@@ -240,7 +322,9 @@ class Process:
 
     async def open_container(self) -> Container:
         """Open ``/dev/vfio/vfio``."""
-        return Container(self, checked(await self.call(m.OpenPath("/dev/vfio/vfio")), "open", "vfio_fops_open"))
+        return Container(
+            self, checked(await self.call(m.OpenPath("/dev/vfio/vfio")), "open", "vfio_fops_open")
+        )
 
     async def open_group(self, index: int) -> Group:
         """Open the ``index``-th IOMMU group.
@@ -289,13 +373,18 @@ class Descriptor:
         """Close it."""
         checked(await self.process.call(m.Close(self.fd)), "close", "close_fd")
 
-    async def dup(self) -> int:
-        """Duplicate it; the new descriptor's number."""
-        return checked(await self.process.call(m.Dup(self.fd)), "dup", "fget")
+    async def dup(self) -> Self:
+        """Duplicate it."""
+        return self._at(self.process, checked(await self.process.call(m.Dup(self.fd)), "dup", "fget"))
 
-    def seen_by(self, process: Process) -> Descriptor:
-        """The same descriptor number in another process that inherited it."""
-        return type(self)(process, self.fd)
+    def seen_by(self, process: Process) -> Self:
+        """The same descriptor in another process that inherited it."""
+        return self._at(process, self.fd)
+
+    def _at(self, process: Process, fd: int) -> Self:
+        other = copy(self)
+        other.process, other.fd = process, fd
+        return other
 
     async def _ioctl(self, cmd: int, arg: Any = 0) -> int:
         ret = await self.process.ioctl(self.fd, cmd, arg)
@@ -379,7 +468,9 @@ class Container(Descriptor):
 
     async def create_window(self, page_shift: int, window_size: int, levels: int = 1) -> int:
         """Create a DMA window; its bus address."""
-        data = bytearray(uapi.TCE_CREATE.pack(uapi.TCE_CREATE.size, 0, page_shift, 0, window_size, levels, 0, 0))
+        data = bytearray(
+            uapi.TCE_CREATE.pack(uapi.TCE_CREATE.size, 0, page_shift, 0, window_size, levels, 0, 0)
+        )
         await self._ioctl(uapi.VFIO_IOMMU_SPAPR_TCE_CREATE, UserPointer(data))
         return uapi.TceCreate._make(uapi.TCE_CREATE.unpack(data)).start_addr
 
@@ -391,4 +482,3 @@ class Container(Descriptor):
 
 Scenario = Callable[[Machine], Coroutine[Any, Any, Any]]
 """An async function of a machine."""
-

@@ -258,6 +258,15 @@ class PhysicalMemory:
         """Tell whether a frame was marked dirty since it was allocated."""
         return bool(self._tag(pfn) & DIRTY)
 
+    def clean(self, pfns: AnyPfns) -> NDArray[np.bool_]:
+        """Tell for each frame whether it is in use and was not marked dirty, bool, shape as `pfns`."""
+        clean = np.zeros(len(pfns), np.bool_)
+        for zone in self._zones:
+            inside = (pfns >= zone.start) & (pfns < zone.start + len(zone.tags))
+            at = pfns[inside].astype(np.intp) - zone.start
+            clean[inside] = (zone.references[at] > 0) & (zone.tags[at] & DIRTY == 0)
+        return clean
+
     def references(self, pfn: int) -> int:
         """Return the references of a frame, pins included; 0 when it is free."""
         zone = self._zone(pfn)

@@ -43,15 +43,17 @@ class SparseWords:
 
     Attributes:
         count: words that are not zero.
+        changes: grows with every write, so that a watcher can skip what has not changed.
     """
 
-    __slots__ = ("_chunks", "_dtype", "_live", "count")
+    __slots__ = ("_chunks", "_dtype", "_live", "changes", "count")
 
     def __init__(self, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._chunks: dict[int, Words] = {}
         self._live: dict[int, int] = {}
         self.count = 0
+        self.changes = 0
 
     def get(self, index: int) -> int:
         """Return the word at `index`, 0 if never set."""
@@ -63,6 +65,7 @@ class SparseWords:
 
     def swap(self, index: int, word: int) -> int:
         """Set the word at `index` and return what was there."""
+        self.changes += 1
         key = index >> CHUNK_BITS
         chunk = self._chunks.get(key)
         if chunk is None:
@@ -120,6 +123,7 @@ class SparseWords:
             `(indices, words)` of the words that were not zero, ascending, at most one chunk at a time; the
             range is zeroed as far as the iterator has been advanced. Both arrays belong to the caller.
         """
+        self.changes += 1
         for key, start, stop in self._held(first, count):
             chunk = self._chunks[key]
             if self._live[key] == stop - start == CHUNK:
@@ -135,6 +139,7 @@ class SparseWords:
 
     def take_at(self, indices: Indices) -> Words:
         """Zero the words at `indices` (distinct, all in one chunk) and return what was there."""
+        self.changes += 1
         key = int(indices[0]) >> CHUNK_BITS
         chunk = self._chunks.get(key)
         if chunk is None:
@@ -181,6 +186,7 @@ class SparseWords:
 
     def _place(self, key: int, start: int, stop: int, piece: Words) -> Words | None:
         """Put `piece` (owned by the array from now on) into one chunk; return old words if any was set."""
+        self.changes += 1
         live = int(np.count_nonzero(piece))
         chunk = self._chunks.get(key)
         if chunk is None:

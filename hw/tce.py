@@ -237,6 +237,16 @@ class TceTable:
         """Entries that are not empty."""
         return self._tces.count
 
+    @property
+    def view_count(self) -> int:
+        """Userspace addresses that are kept and not 0."""
+        return 0 if self._view is None else self._view.count
+
+    @property
+    def changes(self) -> tuple[int, int]:
+        """A mark of the contents: the same mark, the same entries and userspace addresses."""
+        return self._tces.changes, -1 if self._view is None else self._view.changes
+
     def live(self) -> Iterator[LiveEntries]:
         """Yield the entries that are not empty, ascending, in pieces; the table must not change meanwhile."""
         for indices, tces in self._tces.pieces(0, self.it_size):

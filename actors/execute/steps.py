@@ -162,7 +162,8 @@ class Execution:
     async def _info(self, actor: int, fd: str, argsz: int, flags: int, bad_user_pointer: bool) -> Outcome:
         fill = 0xA5A5A5A5A5A5A5A5
         pointer = pointed(
-            uapi.TCE_INFO.pack(argsz, flags, 0, 0, fill, fill & 0xFFFFFFFF, fill & 0xFFFFFFFF), bad_user_pointer
+            uapi.TCE_INFO.pack(argsz, flags, 0, 0, fill, fill & 0xFFFFFFFF, fill & 0xFFFFFFFF),
+            bad_user_pointer,
         )
         outcome = await self.ioctl(actor, fd, uapi.VFIO_IOMMU_SPAPR_TCE_GET_INFO, pointer)
         if outcome.ret or pointer.data is None:
@@ -244,19 +245,22 @@ class Execution:
         shift = hshift if hshift and "huge" in mmap_flags else self.machine.memory.page_shift
         shared = "shared" in mmap_flags
         return await self._memory(
-            actor, m.Mmap(addr, size, "r" in prot, "w" in prot, shared, shift, "force" in mmap_flags)
+            actor, m.Mmap(addr, size, prot != "none", "w" in prot, shared, shift, "force" in mmap_flags)
         )
 
     async def _munmap(self, actor: int, addr: int, size: int) -> Outcome:
         return await self._memory(actor, m.Munmap(addr, size))
 
     async def _mprotect(self, actor: int, addr: int, size: int, prot: str) -> Outcome:
-        return await self._memory(actor, m.Mprotect(addr, size, "r" in prot, "w" in prot))
+        return await self._memory(actor, m.Mprotect(addr, size, prot != "none", "w" in prot))
 
     async def _madvise(self, actor: int, addr: int, size: int, advice: str | int) -> Outcome:
-        if advice not in ("MADV_DONTNEED", "dontneed", 4):
-            return Outcome(0)
-        return await self._memory(actor, m.MadviseDontneed(addr, size))
+        name = str(advice).lower().removeprefix("madv_")
+        if name in ("dontneed", "4"):
+            return await self._memory(actor, m.MadviseDontneed(addr, size))
+        if name in ("hugepage", "14"):
+            return await self._memory(actor, m.MadviseHugepage(addr, size))
+        return Outcome(0)
 
     async def _mlock(self, actor: int, addr: int, size: int) -> Outcome:
         return await self._memory(actor, m.Mlock(addr, size))

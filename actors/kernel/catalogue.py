@@ -34,7 +34,7 @@ def find_kernel(name: str, with_: Iterable[str] = (), without: Iterable[str] = (
         Conflict: pieces that make no sense together.
     """
     if name not in GENERATIONS:
-        raise UnknownPiece(f"no kernel {name!r}; there are {', '.join(GENERATIONS)}")
+        raise UnknownPiece(f"no kernel {name!r}{nearest(name, GENERATIONS)}; there are {', '.join(GENERATIONS)}")
     slugs = set(GENERATIONS[name].slugs)
     added = [find_piece(slug).slug for slug in with_]
     removed = [find_piece(slug).slug for slug in without]
@@ -55,4 +55,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-__all__ = ["Conflict", "Kernel", "Piece", "UnknownPiece", "find_kernel", "find_piece", "nearest", "piece_names"]
+__all__ = [
+    "Conflict",
+    "Kernel",
+    "Piece",
+    "UnknownPiece",
+    "find_kernel",
+    "find_piece",
+    "nearest",
+    "piece_names",
+]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any, ClassVar
 
 from actors.kernel.container import Container
@@ -112,7 +112,7 @@ class Kernel:
         return (Kernel, (self.name, self.pieces))
 
 
-@lru_cache(maxsize=None)
+@cache
 def composed(part: str, changes: tuple[type, ...]) -> type[Actor]:
     """Put the changes of a part in front of its class; findable by pickle under its own name."""
     base = PARTS[part]

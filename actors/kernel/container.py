@@ -231,17 +231,19 @@ class Container(Prereg, Windows, Eeh):
         if argsz < uapi.TCE_INFO_HEAD.size:
             return -EINVAL
         group = groups[0]
-        info = uapi.TceInfo(argsz, 0, group.tce32_start, group.tce32_size)
-        if group.max_dynamic_windows_supported and container.v2:
-            info = info._replace(
-                flags=uapi.VFIO_IOMMU_SPAPR_INFO_DDW,
-                pgsizes=group.pgsizes,
-                max_dynamic_windows_supported=group.max_dynamic_windows_supported,
-                levels=group.max_levels,
-            )
-        reply = uapi.TCE_INFO.pack(*info)
+        windows = group.max_dynamic_windows_supported if container.v2 else 0
+        start, size = group.tce32_start, group.tce32_size
+        if windows:
+            ddw = uapi.VFIO_IOMMU_SPAPR_INFO_DDW
+            reply = uapi.TCE_INFO.pack(argsz, ddw, start, size, group.pgsizes, windows, group.max_levels)
+        else:
+            reply = uapi.TCE_INFO.pack(argsz, 0, start, size, 0, 0, 0)
         whole = argsz >= uapi.TCE_INFO.size
-        return 0 if await self.copy_to_user(arg, reply if whole else reply[: uapi.TCE_INFO_HEAD.size]) else -EFAULT
+        return (
+            0
+            if await self.copy_to_user(arg, reply if whole else reply[: uapi.TCE_INFO_HEAD.size])
+            else -EFAULT
+        )
 
     async def tce_iommu_enable(self, container: TceContainer, arg: UserPointer) -> int:
         """ENABLE (v1): charge the whole 32-bit window of the first group.
@@ -322,6 +324,8 @@ class Container(Prereg, Windows, Eeh):
                 await self.owe_default_window(container, ret)
             if not ret:
                 await container.group_list.add(group)
+            elif not attached and await container.def_window_pending.get():
+                self.world.misuse("J-W2", "a window is owed but no group is attached", "tce_iommu_attach_group")
             return ret
 
     def no_table_group(self) -> int:
@@ -343,6 +347,8 @@ class Container(Prereg, Windows, Eeh):
 
     async def program_windows(self, container: TceContainer, group: TableGroup) -> int:
         """Make a joining group's windows those of the container; 0, or an error with none left set."""
+        if self.core.fails("tce_iommu_take_ownership"):
+            return -ENOMEM
         return await self.set_existing_windows(container, group)
 
     async def set_existing_windows(self, container: TceContainer, group: TableGroup) -> int:
@@ -397,7 +403,7 @@ class Container(Prereg, Windows, Eeh):
         await self.disable_locked(container)
         if mm is not None:
             await self.drop_mm(container, mm)
-        container.free()
+        await container.free()
 
     async def release_table(self, container: TceContainer, table: IommuTable) -> None:
         """Free a table that the last group's leaving has emptied."""

@@ -42,7 +42,8 @@ POSTPONED = names("""
 
 # Designs that ended between v4.19 and v6.12.
 BEFORE_5_0 = names("""
-    lazy-mm-references regions-created-under-mutex bad-container-fd-einval ownership-taken-at-attach
+    lazy-mm-references regions-created-under-mutex bad-container-fd-einval device-name-looked-up-last
+    huge-pages-stay ownership-taken-at-attach
     find-without-reference attach-error-frees-sibling rcu-readers-unprotected
     unset-already-unset clear-after-unset
 """)
@@ -92,7 +93,7 @@ GENERATIONS: dict[str, Generation] = {
         + POSTPONED
         + BEFORE_5_0
         + names("""
-            v1-refused-on-ioda2 release-leaks-mapped-region v2-xchg-fail-counter v2-pua-null
+            v1-refused-on-ioda2 hugetlb-only release-leaks-mapped-region v2-xchg-fail-counter v2-pua-null
             clear-npages-ignored param-check-returns-one tce-level-race ioctl-vs-release
         """),
     ),

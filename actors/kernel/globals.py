@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PHB_GENERATIONS: dict[str, Literal["PHB3", "PHB4"]] = {"powernv8": "PHB3", "powernv9": "PHB4"}
 
 
+CMA_SHARE = 32
+"""One part in this many of RAM is a CMA area."""
+
+
 class KernelGlobals:
     """One booted kernel.
 
@@ -26,6 +30,8 @@ class KernelGlobals:
         core: threads and choices.
         kernel: the classes of which this kernel is composed.
         memory: the machine's RAM.
+        huge_shifts: log2 of the huge pages that have a pool.
+        cma_used: whether any user page has come from a CMA area.
         mem_list_mutex: serialises changes of all region lists (arch/powerpc/mm/book3s64/iommu_api.c).
         rcu: grace periods.
         cpus: ids of the CPU actors.
@@ -41,7 +47,11 @@ class KernelGlobals:
     def __init__(self, core: Core, kernel: Kernel, spec: MachineSpec) -> None:
         self.core = core
         self.kernel = kernel
-        self.memory = PhysicalMemory(spec.memory_bytes, spec.page_size, spec.hugepage_pools)
+        self.memory = PhysicalMemory(
+            spec.memory_bytes, spec.page_size, spec.hugepage_pools, spec.memory_bytes // CMA_SHARE
+        )
+        self.huge_shifts = sorted(spec.hugepage_pools)
+        self.cma_used = False
         self.mem_list_mutex = Mutex(core, "mem_list_mutex")
         self.rcu = Rcu(core)
         self.rlimit_memlock_bytes = spec.rlimit_memlock

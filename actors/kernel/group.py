@@ -100,7 +100,7 @@ class Group(Actor):
             await self.file.set(None)
 
     async def vfio_device_fops_release(self, file: File) -> None:
-        """A device's file was closed for the last time: one user less, and one reference to the group's file."""
+        """A device's file was closed for the last time: one user of the group and of its file less."""
         async with self.group_lock:
             await self.container_users.add(-1)
             group_file = await self.file.get()
@@ -233,7 +233,9 @@ class Group(Actor):
         """Take a window away; 0 or the firmware's code."""
         await self.touch_pe()
         if self.pe.windows[num] is None:
-            self.world.misuse("J-W1", f"window {num} of {self.id} is taken away but was not set", "unset_window")
+            self.world.misuse(
+                "J-W1", f"window {num} of {self.id} is taken away but was not set", "unset_window"
+            )
         return self.pe.unset_window(num)
 
     async def tce_kill(self, table: TceTable, index: int, count: int) -> None:

@@ -50,11 +50,18 @@ class Ioda(ContainerState):
         geometry = table_geometry(self.memory.page_size, page_shift, window_size, levels)
         if geometry.address_bits >= self.max_address_bits():
             return -EINVAL
-        if geometry.largest_level_bytes > MAX_LEVEL_BYTES or self.core.fails("pnv_pci_ioda2_table_alloc_pages"):
+        if geometry.largest_level_bytes > MAX_LEVEL_BYTES or self.core.fails(
+            "pnv_pci_ioda2_table_alloc_pages"
+        ):
             return -ENOMEM
         size = self.allocated_size(page_shift, window_size, levels)
         hw = TceTable(
-            geometry, page_shift, WINDOW_STARTS[num] >> page_shift, self.levels_on_demand(), self.view_with_table(), size
+            geometry,
+            page_shift,
+            WINDOW_STARTS[num] >> page_shift,
+            self.levels_on_demand(),
+            self.view_with_table(),
+            size,
         )
         return IommuTable(self.core, hw, self.id)
 

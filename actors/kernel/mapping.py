@@ -14,9 +14,9 @@ from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM, ESRCH
 from typing import NamedTuple
 
 from actors.kernel.messages import (
-    MmIommuMapRange,
     MmIommuMappedDec,
     MmIommuMappedInc,
+    MmIommuMapRange,
     MmIommuUaToHpa,
     MmIommuUnmapRange,
     PinUserPage,
@@ -136,9 +136,7 @@ class Mapping(ContainerState):
         await self.tce_iommu_clear(container, table, param.iova >> shift, count)
         return 0
 
-    async def tce_iommu_find_table(
-        self, container: TceContainer, ioba: int
-    ) -> tuple[int, IommuTable | None]:
+    async def tce_iommu_find_table(self, container: TceContainer, ioba: int) -> tuple[int, IommuTable | None]:
         """Return slot and table of the window that contains a bus address, or (-1, None)."""
         for num, cell in enumerate(container.tables):
             table = await cell.get()
@@ -305,6 +303,8 @@ class Mapping(ContainerState):
 
     def tce_page_is_contained(self, hpa: int, page_shift: int) -> bool:
         """Whether the page that backs ``hpa`` is at least as large as the IOMMU page."""
+        if self.core.fails("tce_page_is_contained"):
+            return False
         pfn = hpa >> self.memory.page_shift
         return int(self.memory.backing_shift([pfn])[0]) >= page_shift
 
@@ -322,9 +322,7 @@ class Mapping(ContainerState):
             self.install_level(table, index, level, depth, view)
         return 0
 
-    def install_level(
-        self, table: IommuTable, index: int, level: Level, depth: int, view: bool
-    ) -> None:
+    def install_level(self, table: IommuTable, index: int, level: Level, depth: int, view: bool) -> None:
         """Put a level into its slot unless somebody else has done so meanwhile; then drop ours."""
         if table.hw.missing_depth(index, view) == depth:
             install = table.hw.install_view_level if view else table.hw.install_level
@@ -356,6 +354,7 @@ class Mapping(ContainerState):
             return ret, NO_ENTRY
         if self.core.controlled:
             await point(table.slot(index))
+        table.check("iommu_tce_xchg")
         old_ua = table.hw.ua(index) if ua is not None else 0
         old_hpa, old_perm = table.hw.xchg(index, hpa, perm)
         if ua is not None:
@@ -445,6 +444,7 @@ class Mapping(ContainerState):
         while True:
             if self.core.controlled:
                 await point(table.scan())
+            table.check("tce_iommu_clear")
             present = table.hw.next_present(index, end)
             if present is None:
                 break

@@ -81,6 +81,14 @@ class MadviseDontneed(Request[int], frozen=True, gc=False):
     size: int
 
 
+class MadviseHugepage(Request[int], frozen=True, gc=False):
+    """Let a range be backed by transparent huge pages."""
+
+    serves: ClassVar[str] = "madvise_hugepage"
+    addr: int
+    size: int
+
+
 class Touch(Request[int], frozen=True, gc=False):
     """Access every page of a range; 0 or -EFAULT."""
 
@@ -537,6 +545,13 @@ class Clone(SystemCall[str], frozen=True, gc=False):
     serves: ClassVar[str] = "sys_clone"
     comm: str
     share_mm: bool
+
+
+class CloneThread(SystemCall[int], frozen=True, gc=False):
+    """clone(CLONE_THREAD): the named thread of control runs as a task of its own from now on."""
+
+    serves: ClassVar[str] = "sys_clone_thread"
+    owner: str
 
 
 class Exec(SystemCall[int], frozen=True, gc=False):

@@ -10,9 +10,9 @@ Invariants that live here: J-M2, J-M3, J-L1, J-L3, J-P2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Coroutine, Iterator
+from errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from actors.kernel.messages import ShootLazyTlb
 from actors.kernel.task import Task
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Counter, Refcount
-from actors.runtime.ops import call
+from actors.runtime.errors import UseAfterFree
+from actors.runtime.messages import Request
+from actors.runtime.ops import Op, call, point
 from actors.runtime.sync import RwSem
 from hw import OutOfFrames, PageTable, Ua
 
@@ -47,6 +49,7 @@ class Vma(NamedTuple):
         shared: MAP_SHARED; a private mapping is copied on write after fork.
         shift: log2 of the backing page; above the kernel's for hugetlb.
         locked: VM_LOCKED, so its pages are in ``locked_vm``.
+        thp: VM_HUGEPAGE: pages may come as transparent huge pages, which can be split again.
     """
 
     first: int
@@ -56,6 +59,7 @@ class Vma(NamedTuple):
     shared: bool
     shift: int
     locked: bool
+    thp: bool = False
 
 
 class MmImage(NamedTuple):
@@ -94,6 +98,17 @@ class MmState(Actor):
         if image is not None:
             self._load(image)
 
+    def serve(self, request: Request[Any]) -> Coroutine[Any, Any, Any]:
+        """Start a handler; a struct that was freed serves nobody.
+
+        Raises:
+            UseAfterFree: the last holder has dropped this mm (J-K2, J-M1).
+        """
+        # The RCU callback of a region works on the region alone, which may outlive the mm by a grace period.
+        if self.destroyed and request.serves != "mm_iommu_free":
+            raise UseAfterFree(self.id, request.serves)
+        return super().serve(request)
+
     # -- lifetime ------------------------------------------------------------------------------
 
     async def mmget(self, holder: str) -> None:
@@ -129,6 +144,8 @@ class MmState(Actor):
 
     async def destroy_context(self) -> None:
         """Free the struct. Kernel: arch/powerpc/mm/book3s64/mmu_context.c, ``destroy_context``."""
+        if self.core.controlled:
+            await point(Op("lifetime", self.id, True))
         self.destroyed = True
 
     async def exit_mmap(self) -> None:
@@ -166,7 +183,9 @@ class MmState(Actor):
     async def checked_decrease(self, locked_vm: int, pages: int) -> int:
         """Return how much really may be given back: never more than there is."""
         if -pages > locked_vm:
-            self.world.warn(f"locked_vm of {self.name} would go below zero by {-pages - locked_vm}", "account_locked_vm")
+            self.world.warn(
+                f"locked_vm of {self.name} would go below zero by {-pages - locked_vm}", "account_locked_vm"
+            )
             return -locked_vm
         return pages
 
@@ -175,6 +194,11 @@ class MmState(Actor):
         task: Task = self.core.current.task
         limit = task.rlimit_memlock_bytes
         return limit is not None and not task.cap_ipc_lock and pages > limit >> self.memory.page_shift
+
+    def may_lock_nothing(self) -> bool:
+        """Whether the current task may not call mlock at all. Kernel: mm/mlock.c, ``can_do_mlock``."""
+        task: Task = self.core.current.task
+        return task.rlimit_memlock_bytes == 0 and not task.cap_ipc_lock
 
     # -- system calls on mappings --------------------------------------------------------------
 
@@ -209,10 +233,14 @@ class MmState(Actor):
         async with self.mmap_lock.write():
             if not replace and any(v.first < last and first < v.last for v in self.vmas):
                 return -EEXIST
+            if self._cuts_huge_page(first, last):
+                return -EINVAL
             if shift > self.memory.page_shift and self._hugepages_free(shift) < size >> shift:
                 return -ENOMEM
             await self._remove(first, last)
-            self._insert(Vma(first, last, readable, writable, shared, max(shift, self.memory.page_shift), False))
+            self._insert(
+                Vma(first, last, readable, writable, shared, max(shift, self.memory.page_shift), False)
+            )
         return 0
 
     def _hugepages_free(self, shift: int) -> int:
@@ -237,22 +265,26 @@ class MmState(Actor):
         """Remove mappings; what they had locked is given back. Kernel: mm/mmap.c, ``do_munmap``."""
         if size <= 0 or addr % self.memory.page_size or addr + size > USER_TOP:
             return -EINVAL
+        first, last = self._pages(addr, size)
         async with self.mmap_lock.write():
-            await self._remove(*self._pages(addr, size))
+            if self._cuts_huge_page(first, last):
+                return -EINVAL
+            await self._remove(first, last)
         return 0
 
     async def mprotect(self, addr: int, size: int, readable: bool, writable: bool) -> int:
-        """Change the protection of a range. Kernel: mm/mprotect.c."""
+        """Change the protection of a range, up to its first hole. Kernel: mm/mprotect.c."""
         if addr % self.memory.page_size:
             return -EINVAL
         first, last = self._pages(addr, size)
         async with self.mmap_lock.write():
-            if not self._covered(first, last):
-                return -ENOMEM
-            for vma in self._split(first, last):
+            end = self._mapped_until(first, last)
+            if self._cuts_huge_page(first, end):
+                return -EINVAL
+            for vma in self._split(first, end):
                 self._insert(vma._replace(readable=readable, writable=writable))
                 self._set_protection(vma, readable, writable)
-        return 0
+        return 0 if end == last else -ENOMEM
 
     def _set_protection(self, vma: Vma, readable: bool, writable: bool) -> None:
         """Tell the MMU; a private page that others have too stays read-only until it is written."""
@@ -260,44 +292,74 @@ class MmState(Actor):
         self.page_table.protect(vma.first, vma.last - vma.first, readable, writable and vma.shared)
 
     async def mlock(self, addr: int, size: int) -> int:
-        """Lock a range in memory and charge what was not locked yet; 0, -ENOMEM, -EAGAIN.
+        """Lock a range in memory, up to its first hole, and charge what was not locked yet.
 
-        Kernel: mm/mlock.c, ``do_mlock``.
+        Returns:
+            0; -EPERM when nothing may be locked; -ENOMEM (limit, hole, pages without access); -EAGAIN.
+
+        Kernel: mm/mlock.c, ``do_mlock``. Huge pages are neither locked nor charged.
         """
+        if self.may_lock_nothing():
+            return -EPERM
         first, last = self._pages(addr, size)
         async with self.mmap_lock.write():
-            new = sum(v.last - v.first for v in self._inside(first, last) if not v.locked)
-            if self.above_limit(await self.locked_vm.get() + new):
+            locked = sum(v.last - v.first for v in self._inside(first, last) if v.locked)
+            if self.above_limit(await self.locked_vm.get() + last - first - locked):
                 return -ENOMEM
-            if not self._covered(first, last):
+            end = self._mapped_until(first, last)
+            await self._set_locked(first, end, True)
+            if end < last:
                 return -ENOMEM
-            for vma in self._split(first, last):
-                self._insert(vma._replace(locked=True))
-            await self.locked_vm.add(new)
             if self.fault_in(first, last - first, write=False) < last - first:
-                return -EAGAIN
+                return -EAGAIN if all(v.readable for v in self._inside(first, last)) else -ENOMEM
         return 0
 
     async def munlock(self, addr: int, size: int) -> int:
-        """Undo :meth:`mlock`. Kernel: mm/mlock.c."""
+        """Undo :meth:`mlock`, up to the first hole: 0 or -ENOMEM. Kernel: mm/mlock.c."""
         first, last = self._pages(addr, size)
         async with self.mmap_lock.write():
-            old = sum(v.last - v.first for v in self._inside(first, last) if v.locked)
-            for vma in self._split(first, last):
-                self._insert(vma._replace(locked=False))
-            await self.locked_vm.add(-old)
-            return 0 if self._covered(first, last) else -ENOMEM
+            end = self._mapped_until(first, last)
+            await self._set_locked(first, end, False)
+        return 0 if end == last else -ENOMEM
+
+    async def _set_locked(self, first: int, last: int, locked: bool) -> None:
+        """Set or clear VM_LOCKED of ordinary mappings and charge the difference."""
+        change = 0
+        for vma in self._split(first, last):
+            now = locked and vma.shift == self.memory.page_shift
+            change += (now - vma.locked) * (vma.last - vma.first)
+            self._insert(vma._replace(locked=now))
+        await self.locked_vm.add(change)
 
     async def madvise_dontneed(self, addr: int, size: int) -> int:
-        """Drop the pages of a range; the next touch brings fresh ones. Kernel: mm/madvise.c."""
+        """Drop the pages of a range; the next touch brings fresh ones.
+
+        Returns:
+            0; -EINVAL at the first locked mapping or part of a huge page; -ENOMEM when there are holes.
+
+        Kernel: mm/madvise.c, ``madvise_dontneed_free``.
+        """
         if addr % self.memory.page_size:
             return -EINVAL
         first, last = self._pages(addr, size)
         async with self.mmap_lock.read():
-            if any(v.locked or v.shift > self.memory.page_shift for v in self._inside(first, last)):
-                return -EINVAL
             for vma in self._inside(first, last):
-                self._zap(max(first, vma.first), min(last, vma.last) - max(first, vma.first))
+                per_page = 1 << (vma.shift - self.memory.page_shift)
+                if vma.locked or vma.first % per_page or (per_page > 1 and self.huge_pages_stay()):
+                    return -EINVAL
+                self._zap(vma.first, (vma.last - vma.first) // per_page * per_page)
+            return 0 if self._covered(first, last) else -ENOMEM
+
+    def huge_pages_stay(self) -> bool:
+        """Whether MADV_DONTNEED refuses hugetlb mappings."""
+        return False
+
+    async def madvise_hugepage(self, addr: int, size: int) -> int:
+        """Let a range be backed by transparent huge pages from now on. Kernel: mm/khugepaged.c."""
+        first, last = self._pages(addr, size)
+        async with self.mmap_lock.write():
+            for vma in self._split(first, last):
+                self._insert(vma._replace(thp=True))
             return 0 if self._covered(first, last) else -ENOMEM
 
     async def touch(self, addr: int, size: int, write: bool = True) -> int:
@@ -315,14 +377,14 @@ class MmState(Actor):
             How many pages from ``first`` on are usable.
         """
         end = first + count
-        for vma in self._runs(first, end):
+        for vma in self.overlapping(first, end):
             if vma.first > first or not (vma.writable if write else vma.readable):
                 return count - (end - first)
             last = min(end, vma.last)
             try:
                 self._populate(vma, first, last)
                 if write and self.may_share_pages and not vma.shared:
-                    self._break_copy_on_write(first, last)
+                    self._break_copy_on_write(first, last, vma.shift)
             except OutOfFrames:
                 return count - (end - first)
             first = last
@@ -330,31 +392,75 @@ class MmState(Actor):
                 return count
         return count - (end - first)
 
-    def _runs(self, first: int, last: int) -> Iterator[Vma]:
+    def overlapping(self, first: int, last: int) -> Iterator[Vma]:
+        """The mappings that have a page in ``first .. last - 1``."""
         return (v for v in self.vmas if v.last > first and v.first < last)
 
     def _populate(self, vma: Vma, first: int, last: int) -> None:
         if vma.shift > self.memory.page_shift:
-            self._populate_huge(vma, first, last)
+            self._populate_huge(vma, first, last, vma.shift)
             return
+        if vma.thp:
+            self._populate_thp(vma, first, last)
         for page, count in list(self.page_table.absent_runs(first, last - first)):
-            self.page_table.map(page, self.memory.allocate(count, self.id), vma.writable)
+            self.page_table.map(page, self.allocate(count), vma.writable)
 
-    def _populate_huge(self, vma: Vma, first: int, last: int) -> None:
-        per_page = 1 << (vma.shift - self.memory.page_shift)
-        start = vma.first + (first - vma.first) // per_page * per_page
-        for page in range(start, last, per_page):
+    def allocate(self, count: int) -> NDArray[np.uint32]:
+        """Allocate frames for user pages; they are movable, so they may come from a CMA area."""
+        if self.core.fails("alloc_pages.cma"):
+            self.world.cma_used = True
+            return self.memory.allocate(count, self.id, cma=True)
+        return self.memory.allocate(count, self.id)
+
+    def _populate_huge(self, vma: Vma, first: int, last: int, shift: int) -> None:
+        per_page = 1 << (shift - self.memory.page_shift)
+        for page in range(first // per_page * per_page, last, per_page):
             if self.page_table.lookup(page) is None:
-                pfn = self.memory.allocate_huge(vma.shift, self.id)
+                pfn = self.memory.allocate_huge(shift, self.id)
                 self.page_table.map(page, np.arange(pfn, pfn + per_page, dtype=np.uint32), vma.writable)
 
-    def _break_copy_on_write(self, first: int, last: int) -> None:
+    def _populate_thp(self, vma: Vma, first: int, last: int) -> None:
+        """Back whole aligned parts of a mapping by huge pages, as long as there are any.
+
+        Simplified: they come from the hugetlb pools, since the memory model keeps base pages scattered.
+        """
+        for shift in self.world.huge_shifts:
+            per_page = 1 << (shift - self.memory.page_shift)
+            start, end = -(-max(first, vma.first) // per_page) * per_page, min(last, vma.last)
+            whole = (end - start) // per_page * per_page
+            if whole > 0 and self.memory.huge_free(shift) >= whole // per_page:
+                self._populate_huge(vma, start, start + whole, shift)
+                return
+
+    def _break_copy_on_write(self, first: int, last: int, shift: int) -> None:
         """Give this mm its own copy of pages that it shares since a fork."""
+        if shift > self.memory.page_shift:
+            self._break_huge(first, last, shift)
+            return
         for page, pfns, writable in list(self.page_table.runs(first, last - first)):
             for offset in np.flatnonzero(~writable).tolist():
                 pfn = int(pfns[offset])
                 others = self.memory.references(pfn) - self.memory.pins(pfn) > 1
                 self._break_one(page + offset, pfn, others)
+
+    def _break_huge(self, first: int, last: int, shift: int) -> None:
+        """Give this mm its own copies of the huge pages that it shares since a fork."""
+        per_page = 1 << (shift - self.memory.page_shift)
+        for page in range(first // per_page * per_page, last, per_page):
+            entry = self.page_table.lookup(page)
+            if entry is None or entry[1]:
+                continue
+            if self.memory.references(entry[0]) - self.memory.pins(entry[0]) > 1:
+                self._copy_huge(page, shift)
+            else:
+                self.page_table.protect(page, per_page, True, True)
+
+    def _copy_huge(self, page: int, shift: int) -> None:
+        """Put a fresh huge page in the place of one."""
+        per_page = 1 << (shift - self.memory.page_shift)
+        copy = self.memory.allocate_huge(shift, self.id)
+        self.memory.put(self.page_table.unmap(page, per_page))
+        self.page_table.map(page, np.arange(copy, copy + per_page, dtype=np.uint32), True)
 
     def _break_one(self, page: int, pfn: int, others: bool) -> None:
         if others:
@@ -371,10 +477,18 @@ class MmState(Actor):
         Kernel: mm/gup.c, ``pin_user_pages`` with FOLL_WRITE | FOLL_LONGTERM.
         """
         usable = self.fault_in(first, count, write=True)
+        if self.world.cma_used:
+            self.migrate_out_of_cma(first, usable)
         if self.core.fails("pin_user_pages"):
             usable = self.core.choose("pin_user_pages", usable) if usable else 0
         pinned = self.page_table.pin(first, usable, True, holder)
         return pinned.pfns
+
+    def migrate_out_of_cma(self, first: int, count: int) -> None:
+        """Move pages out of CMA areas before they are pinned for long. Kernel: mm/gup.c."""
+        for page, pfns, _ in list(self.page_table.runs(first, count)):
+            for offset in np.flatnonzero(self.memory.in_cma(pfns)).tolist():
+                self._break_one(page + offset, int(pfns[offset]), True)
 
     async def pin_user_page_fast(self, ua: Ua, holder: str) -> int:
         """Pin the page at ``ua`` for writing on behalf of ``holder``; its frame or -EFAULT.
@@ -414,7 +528,7 @@ class MmState(Actor):
         self.may_share_pages = True
         self.vmas = list(image.vmas)
         for page, pfns in image.pages:
-            vma = next(self._runs(page, page + 1))
+            vma = next(self.overlapping(page, page + 1))
             self.memory.get(pfns)
             self.page_table.map(page, pfns, vma.writable and vma.shared)
             if not vma.shared and vma.shift == self.memory.page_shift:
@@ -426,8 +540,25 @@ class MmState(Actor):
     def _inside(self, first: int, last: int) -> list[Vma]:
         """The parts of mappings that lie in a page range."""
         return [
-            v._replace(first=max(v.first, first), last=min(v.last, last)) for v in self._runs(first, last)
+            v._replace(first=max(v.first, first), last=min(v.last, last))
+            for v in self.overlapping(first, last)
         ]
+
+    def _mapped_until(self, first: int, last: int) -> int:
+        """The first page of a range that no mapping has, or the range's end."""
+        for vma in self.overlapping(first, last):
+            if vma.first > first:
+                break
+            first = min(vma.last, last)
+        return first
+
+    def _cuts_huge_page(self, first: int, last: int) -> bool:
+        """Whether an edge of a page range lies inside a huge page."""
+        return any(
+            vma.first < edge < vma.last and edge % (1 << (vma.shift - self.memory.page_shift))
+            for edge in (first, last)
+            for vma in self.vmas
+        )
 
     def _covered(self, first: int, last: int) -> bool:
         return sum(v.last - v.first for v in self._inside(first, last)) == last - first

@@ -124,11 +124,15 @@ class Mm(MmState):
             reply = await self.mm_iommu_publish(region)
             if reply.ret == 0 and reply.mem == region.name:
                 return reply
-            self.memory.unpin(pfns, f"{self.id}.regions")
+            self.undo_pins(pfns)
             await self.account_locked_vm(-entries)
             return reply
         await self.account_locked_vm(-entries)
         return NewRegion(ret, "")
+
+    def undo_pins(self, pfns: NDArray[np.uint32]) -> None:
+        """Drop the pins of a region that could not be published."""
+        self.memory.unpin(pfns, f"{self.id}.regions")
 
     async def mm_iommu_pin(self, ua: Ua, entries: int) -> tuple[int, NDArray[np.uint32]]:
         """Allocate the array of addresses and pin every page of the range, in chunks.
@@ -139,7 +143,7 @@ class Mm(MmState):
         nothing = np.empty(0, np.uint32)
         if not self.array_fits(entries) or self.core.fails("mm_iommu_do_alloc.array"):
             return -ENOMEM, nothing
-        parts: list[NDArray[np.uint32]] = []
+        parts: list[NDArray[np.uint32]] = [nothing]
         first, chunk = ua >> self.memory.page_shift, self.pin_chunk_pages()
         async with self.mmap_lock.read():
             for at in range(0, entries, chunk):
@@ -147,11 +151,11 @@ class Mm(MmState):
                 parts.append(self.pin_user_pages(first + at, count, f"{self.id}.regions"))
                 if len(parts[-1]) < count:
                     break
-        pfns = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        pfns = parts[1] if len(parts) == 2 else np.concatenate(parts)
         if len(pfns) == entries:
             return 0, pfns
         self.memory.unpin(pfns, f"{self.id}.regions")
-        return self.short_pin(entries, [len(part) for part in parts]), nothing
+        return self.short_pin(entries, [len(part) for part in parts[1:]]), nothing
 
     def pin_chunk_pages(self) -> int:
         """How many pages one call of GUP pins: its array is one buddy allocation of at most 16 MiB."""
@@ -188,7 +192,9 @@ class Mm(MmState):
 
     def mm_iommu_page_shift(self, region: Region) -> None:
         """Limit ``pageshift`` by the backing of each page; only hugetlb backing is there to stay."""
-        region.pageshift = min(region.pageshift, int(self.memory.backing_shift(region.pfns).min()))
+        first = region.ua >> self.memory.page_shift
+        backing = [vma.shift for vma in self.overlapping(first, first + region.entries)]
+        region.pageshift = min([region.pageshift, *backing])
 
     # -- end of life ---------------------------------------------------------------------------
 
@@ -245,13 +251,22 @@ class Mm(MmState):
     async def mm_iommu_free(self, mem: str) -> None:
         """Drop the pins of an unlinked region and free it. Kernel: ``mm_iommu_free``."""
         region = self.region(mem)
+        await free(region.name, region.used, region.mapped)
         self.mm_iommu_unpin(region)
         del self.regions[mem]
-        free(region.used, region.mapped)
 
     def mm_iommu_unpin(self, region: Region) -> None:
         """Drop the pins of a region. Kernel: ``mm_iommu_unpin``."""
         self.memory.unpin(region.pfns, f"{self.id}.regions")
+
+    async def destroy_context(self) -> None:
+        """Free the struct. Regions that are still listed are lost with it, pinned and charged.
+
+        Kernel: arch/powerpc/mm/book3s64/mmu_context.c, ``destroy_context``.
+        """
+        if await self.mem_list.walk():
+            self.world.warn(f"{self.name}: regions are left", "destroy_context")
+        await super().destroy_context()
 
     # -- use -----------------------------------------------------------------------------------
 

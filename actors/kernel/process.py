@@ -19,7 +19,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.cells import Cell
 from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.messages import Request
-from actors.runtime.ops import call
+from actors.runtime.ops import Op, call, point
 
 if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
@@ -41,14 +41,19 @@ class Process(Actor):
     Attributes:
         files: descriptor -> open file.
         cloexec: descriptors that execve closes.
-        tasks: the live tasks; an idle one is in user space.
+        tasks: the live tasks.
+        idle: those in user space.
+        owners: name of a thread of control -> the task that it always runs as.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
     """
 
     kind = "process"
+    callers_are_threads = True
 
-    def __init__(self, world: KernelGlobals, comm: str, mm: str | None = None, share_mm: bool = False) -> None:
+    def __init__(
+        self, world: KernelGlobals, comm: str, mm: str | None = None, share_mm: bool = False
+    ) -> None:
         super().__init__(world.core, comm)
         self.world = world
         self.files: dict[int, File] = {}
@@ -60,6 +65,10 @@ class Process(Actor):
         self.mm = mm or world.new_mm(comm, first).id
         self.tasks = [self.new_task()]
         self.idle = list(self.tasks)
+        self.owners: dict[str, Task] = {}
+        self.files_read = Op("list", f"{self.id}.files", False)
+        self.files_write = Op("list", f"{self.id}.files", True)
+        self.tasks_write = Op("list", f"{self.id}.tasks", True)
 
     def new_task(self) -> Task:
         """Make a task; whoever calls has counted it in ``mm_users``."""
@@ -83,11 +92,16 @@ class Process(Actor):
             TaskKilled: the process has ended, or ends now that the call is done.
             KernelOops: the kernel crashed; the task is dead and what it held stays held.
         """
-        if await self.exiting.get() or not self.tasks:
+        thread, world = self.core.current, self.world
+        own = self.owners.get(thread.name)
+        if await self.exiting.get() or not self.tasks or (own is not None and own not in self.tasks):
             body.close()
             raise TaskKilled(self.name)
-        task = self.idle.pop() if self.idle else await self.clone_thread()
-        thread, world = self.core.current, self.world
+        if own is not None and own in self.idle:
+            task = own
+            self.idle.remove(own)
+        else:
+            task = await self.any_task()
         outer, thread.task = thread.task, task
         world.in_kernel += 1
         try:
@@ -105,11 +119,31 @@ class Process(Actor):
         except KernelOops:
             await self.do_exit(task)
             raise
-        if await self.exiting.get():
+        if await self.exiting.get() or task.fatal_signal:
             await self.do_exit(task)
             raise TaskKilled(self.name)
         self.idle.append(task)
         return reply
+
+    async def any_task(self) -> Task:
+        """Take a task in user space, or make one, for a thread of control that has none of its own."""
+        if self.core.controlled and len(self.core.threads) > 1:
+            await point(self.tasks_write)
+        return self.idle.pop() if self.idle else await self.clone_thread()
+
+    async def sys_clone_thread(self, owner: str) -> int:
+        """Let the thread of control ``owner`` run as a task of its own from now on; 0.
+
+        Every thread of a program is a task from the start, so that which task an ioctl runs as does not
+        depend on who comes first.
+        """
+        owned = [task.name for task in self.owners.values()]
+        spare = [task for task in self.tasks if task.name not in owned]
+        task = spare[0] if spare else await self.clone_thread()
+        if task not in self.idle and task is not self.core.current.task:
+            self.idle.append(task)
+        self.owners[owner] = task
+        return 0
 
     async def clone_thread(self) -> Task:
         """Make another task of the process. Kernel: clone(CLONE_THREAD | CLONE_VM)."""
@@ -120,8 +154,20 @@ class Process(Actor):
 
     # -- descriptors ---------------------------------------------------------------------------
 
-    def install(self, file: File) -> int:
+    async def fget(self, fd: int, holder: str) -> File | None:
+        """Look a descriptor up and take a reference to its file; None when it is closed.
+
+        Kernel: fs/file.c, ``__fget``.
+        """
+        if self.core.controlled:
+            await point(self.files_read)
+        file = self.files.get(fd)
+        return file if file is not None and await file.get_unless_zero(holder) else None
+
+    async def install(self, file: File) -> int:
         """Enter a file in the table; the lowest free descriptor, or -EMFILE."""
+        if self.core.controlled:
+            await point(self.files_write)
         fd = next((n for n in range(FIRST_FD, MAX_FDS) if n not in self.files), -EMFILE)
         if fd >= 0:
             self.files[fd] = file
@@ -142,18 +188,20 @@ class Process(Actor):
         """open: ``/dev/vfio/vfio``, ``/dev/vfio/N``, ``/dev/null``; -ENOENT, -EBUSY."""
         if path == "/dev/vfio/vfio":
             container = self.world.kernel.container(self.world)
-            return self.install(File(self.core, "container", container.id, self.id))
+            return await self.install(File(self.core, "container", container.id, self.id))
         if path == "/dev/null":
-            return self.install(File(self.core, "null", "", self.id))
+            return await self.install(File(self.core, "null", "", self.id))
         group = self.world.groups.get(path)
         if group is None:
             return -ENOENT
         file = File(self.core, "group", group, self.id)
         ret = await call(group, m.GroupOpen(file))
-        return ret or self.install(file)
+        return ret or await self.install(file)
 
     async def sys_close(self, fd: int) -> int:
         """close: 0 or -EBADF."""
+        if self.core.controlled:
+            await point(self.files_write)
         file = self.files.pop(fd, None)
         self.cloexec.discard(fd)
         if file is None:
@@ -163,14 +211,13 @@ class Process(Actor):
 
     async def sys_dup(self, fd: int) -> int:
         """dup: a descriptor or -EBADF."""
-        file = self.files.get(fd)
-        if file is None:
-            return -EBADF
-        await file.f_count.take(self.id)
-        return self.install(file)
+        file = await self.fget(fd, self.id)
+        return -EBADF if file is None else await self.install(file)
 
     async def sys_cloexec(self, fd: int) -> int:
         """fcntl(F_SETFD, FD_CLOEXEC): 0 or -EBADF."""
+        if self.core.controlled:
+            await point(self.files_write)
         if fd not in self.files:
             return -EBADF
         self.cloexec.add(fd)
@@ -178,14 +225,14 @@ class Process(Actor):
 
     async def sys_ioctl(self, fd: int, cmd: int, arg: Any) -> int:
         """ioctl: whatever the file's driver answers; -EBADF, -ENOTTY."""
-        file = self.files.get(fd)
+        if self.task_numbers == 1:
+            # Nobody else can close the descriptor meanwhile. Kernel: fs/file.c, fdget.
+            alone = self.files.get(fd)
+            return -EBADF if alone is None else await self.file_ioctl(alone, cmd, arg)
+        holder = self.core.current.task.name
+        file = await self.fget(fd, holder)
         if file is None:
             return -EBADF
-        if len(self.tasks) == 1:
-            # Nobody else can close the descriptor meanwhile. Kernel: fs/file.c, fdget.
-            return await self.file_ioctl(file, cmd, arg)
-        holder = self.core.current.task.name
-        await file.f_count.take(holder)
         ret = await self.file_ioctl(file, cmd, arg)
         await self.fput(file, holder)
         return ret
@@ -209,11 +256,10 @@ class Process(Actor):
         if data is None:
             return -EFAULT
         fd: int = uapi.INT.unpack(data)[0]
-        file = self.files.get(fd)
+        holder = self.core.current.task.name
+        file = await self.fget(fd, holder)
         if file is None:
             return await call(group.actor, m.SetContainer(fd, None))
-        holder = self.core.current.task.name
-        await file.f_count.take(holder)
         ret = await call(group.actor, m.SetContainer(fd, file))
         await self.fput(file, holder)
         return ret
@@ -225,7 +271,7 @@ class Process(Actor):
             return -EFAULT
         file = File(self.core, "device", group.actor, self.id)
         ret = await call(group.actor, m.GroupDeviceGet(name, file))
-        return ret or self.install(file)
+        return ret or await self.install(file)
 
     # -- memory and limits ---------------------------------------------------------------------
 
@@ -249,7 +295,7 @@ class Process(Actor):
     # -- processes -----------------------------------------------------------------------------
 
     async def sys_clone(self, comm: str, share_mm: bool) -> str:
-        """fork (or clone(CLONE_VM)): descriptors are copied, the address space copied or shared.
+        """Fork (or clone(CLONE_VM)): descriptors are copied, the address space copied or shared.
 
         Returns:
             The id of the new process.
@@ -262,8 +308,10 @@ class Process(Actor):
         else:
             mm = await call(self.mm, m.DupMmap(first, comm))
         child = self.world.kernel.process(self.world, comm, mm)
+        if self.core.controlled:
+            await point(self.files_write)
         for fd, file in self.files.items():
-            await file.f_count.take(child.id)
+            file.hold(child.id)
             child.files[fd] = file
         child.cloexec |= self.cloexec
         self.tasks[0].share_limits(child.tasks[0])
@@ -275,7 +323,9 @@ class Process(Actor):
         Kernel: fs/exec.c, ``begin_new_exec``, ``exec_mmap``.
         """
         task: Task = self.core.current.task
-        await self.kill_idle_tasks()
+        await self.kill_other_tasks(task)
+        if self.core.controlled:
+            await point(self.exiting.writing())
         old, self.name = self.mm, comm
         self.mm = self.world.new_mm(comm, task.name).id
         task.mm, task.comm = self.mm, comm
@@ -305,7 +355,7 @@ class Process(Actor):
         await self.exiting.set(True)
         for task in self.tasks:
             task.fatal_signal = True
-        if len(self.idle) == len(self.tasks):
+        if self.idle and len(self.idle) == len(self.tasks):
             last = self.idle.pop()
             await self.kill_idle_tasks()
             thread = self.core.current
@@ -317,10 +367,27 @@ class Process(Actor):
 
     async def kill_idle_tasks(self) -> None:
         """End the tasks that are in user space: they only give their part of the mm up."""
-        while self.idle:
-            task = self.idle.pop()
+        dying, self.idle = self.idle, []
+        for task in dying:
             self.tasks.remove(task)
-            await call(self.mm, m.Mmput(task.name))
+        for task in dying:
+            mm, task.mm = task.mm, None
+            assert mm is not None
+            await call(mm, m.Mmput(task.name))
+
+    async def kill_other_tasks(self, survivor: Task) -> None:
+        """End all tasks but one: now, or when their system call returns. Kernel: fs/exec.c, ``de_thread``.
+
+        Simplified: the survivor does not wait for those in the kernel; they have nothing of the new
+        program.
+        """
+        if len(self.tasks) == 1:
+            return
+        if self.core.controlled:
+            await point(self.exiting.writing())
+        for task in self.tasks:
+            task.fatal_signal = task is not survivor
+        await self.kill_idle_tasks()
 
     async def do_exit(self, task: Task) -> None:
         """End a task: first its mm, then (the last task) the files, then the last context switch.
@@ -337,6 +404,8 @@ class Process(Actor):
         await call(mm, m.Mmgrab(lazy))
         task.mm = None
         await call(mm, m.Mmput(task.name))
+        if self.core.controlled and self.task_numbers > 1:
+            await point(self.tasks_write)
         self.tasks.remove(task)
         if not self.tasks:
             await self.exit_files()
@@ -355,5 +424,3 @@ class Process(Actor):
         works.reverse()
         while works:
             await self.release_file(works.pop(self.core.choose("task_work", len(works))))
-
-

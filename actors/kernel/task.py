@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.runtime.cells import Refcount
+from actors.runtime.ops import point
 
 if TYPE_CHECKING:
     from actors.runtime.core import Core
@@ -57,6 +58,23 @@ class File:
         self.actor = actor
         self.name = core.number("file")
         self.f_count = Refcount(core, f"{self.name}.f_count", holder)
+
+    async def get_unless_zero(self, holder: str) -> bool:
+        """Take a reference for ``holder`` unless the last one is gone; say whether it was taken.
+
+        Kernel: fs/file.c, ``get_file_rcu``.
+        """
+        count = self.f_count
+        if count.core.controlled:
+            await point(count.writing())
+        if count.holders:
+            self.hold(holder)
+            return True
+        return False
+
+    def hold(self, holder: str) -> None:
+        """Take a reference for ``holder`` while a table of descriptors that is locked has one."""
+        self.f_count.holders[holder] = self.f_count.holders.get(holder, 0) + 1
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.kind} {self.actor}>"

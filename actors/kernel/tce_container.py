@@ -13,6 +13,7 @@ from actors.kernel.task import Task
 from actors.kernel.uapi import UserPointer
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Cell, KList, Refcount, free
+from actors.runtime.errors import UseAfterFree
 from actors.runtime.ops import Op, call, point
 from actors.runtime.sync import Mutex, RwSem
 from hw import PhysicalMemory, TceTable
@@ -31,14 +32,16 @@ class IommuTable:
         name: ``table:2``.
         hw: the table in memory.
         it_kref: the container that made it, and each group it is programmed into.
+        freed: True once the last of them has let go.
     """
 
-    __slots__ = ("hw", "it_kref", "name")
+    __slots__ = ("freed", "hw", "it_kref", "name")
 
     def __init__(self, core: Core, hw: TceTable, holder: str) -> None:
         self.name = core.number("table")
         self.hw = hw
         self.it_kref = Refcount(core, f"{self.name}.it_kref", holder)
+        self.freed = False
 
     def slot(self, index: int, write: bool = True) -> Op:
         """The access to one TCE together with its slot of the userspace view."""
@@ -47,6 +50,15 @@ class IommuTable:
     def view(self, index: int, write: bool = True) -> Op:
         """The access to a slot of the userspace view alone."""
         return Op("slot", f"{self.name}.it_userspace[{index:#x}]", write, within=self.name)
+
+    def check(self, place: str) -> None:
+        """Follow a pointer to the table.
+
+        Raises:
+            UseAfterFree: it was freed.
+        """
+        if self.freed:
+            raise UseAfterFree(self.name, place)
 
     def scan(self) -> Op:
         """A look over many entries."""
@@ -87,10 +99,13 @@ class TceContainer:
         self.prereg_list: KList[str] = KList(core, f"{self.name}.prereg_list")
         self.tables_lock = RwSem(core, f"{self.name}.tables_lock")
 
-    def free(self) -> None:
+    async def free(self) -> None:
         """Free the struct: every later access to it is a use after free."""
-        free(self.enabled, self.def_window_pending, self.locked_pages, self.mm, *self.tables)
-        free(self.group_list, self.prereg_list)
+        await free(
+            self.name,
+            self.enabled, self.def_window_pending, self.locked_pages, self.mm,
+            *self.tables, self.group_list, self.prereg_list,
+        )  # fmt: skip
 
 
 class ContainerState(Actor):

@@ -13,7 +13,7 @@ from actors.kernel.mapping import Mapping
 from actors.kernel.messages import SetWindow, UnsetWindow
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import TCE_CREATE, TCE_REMOVE, TceCreate, TceRemove, UserPointer
-from actors.runtime.ops import call
+from actors.runtime.ops import Op, call, point
 
 IOMMU_PAGE_SHIFT_4K = 12
 
@@ -35,11 +35,17 @@ class Windows(Mapping, Ioda):
         groups = await container.group_list.walk()
         if not groups:
             return -ENODEV
-        ret, start = await self.tce_iommu_create_window(container, IOMMU_PAGE_SHIFT_4K, groups[0].tce32_size, 1)
+        ret, start = await self.tce_iommu_create_window(
+            container, IOMMU_PAGE_SHIFT_4K, groups[0].tce32_size, 1
+        )
         if ret:
             return ret
         if start:
             self.world.warn(f"default window at {start:#x}", "tce_iommu_create_default_window")
+        if not await container.def_window_pending.get():
+            self.world.misuse(
+                "J-W2", "a default window was made that is not owed any more", "tce_iommu_create_default_window"
+            )
         await container.def_window_pending.set(False)
         return 0
 
@@ -76,7 +82,7 @@ class Windows(Mapping, Ioda):
         return 0 if await self.copy_to_user(arg, reply) else -EFAULT
 
     async def tce_iommu_create_windows(self, container: TceContainer, create: TceCreate) -> tuple[int, int]:
-        """Make the default window if it is owed, then the one asked for; 0 and its bus address, or an error."""
+        """Make the default window if it is owed, then the one asked for; 0 and its bus address."""
         async with container.lock:
             ret = await self.tce_iommu_create_default_window(container)
             if ret:
@@ -150,7 +156,7 @@ class Windows(Mapping, Ioda):
     async def tce_iommu_free_table(self, container: TceContainer, table: IommuTable) -> None:
         """Drop the container's reference to a table and give its charge back at once."""
         pages = table.hw.it_allocated_size >> self.memory.page_shift
-        await table.it_kref.drop(self.id)
+        await self.tce_table_put(table, self.id)
         await self.account_locked_vm(await container.mm.get(), -pages)
 
     async def tce_iommu_remove(self, container: TceContainer, arg: UserPointer) -> int:
@@ -212,4 +218,11 @@ class Windows(Mapping, Ioda):
         """Take a table from a group and drop the group's reference, if it has one."""
         await call(group, UnsetWindow(num))
         if group in table.it_kref.holders:
-            await table.it_kref.drop(group)
+            await self.tce_table_put(table, group)
+
+    async def tce_table_put(self, table: IommuTable, holder: str) -> None:
+        """Drop a reference to a table; its memory goes with the last. Kernel: ``iommu_tce_table_put``."""
+        if await table.it_kref.drop(holder):
+            if self.core.controlled:
+                await point(Op("lifetime", table.name, True))
+            table.freed = True

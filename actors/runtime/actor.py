@@ -24,9 +24,11 @@ class Actor:
         kind: ``"container"``, ``"mm"``, ...
         id: ``kind:index`` in order of creation, for example ``container:0``.
         name: the human name, for example ``qemu``; the id where there is no better one.
+        callers_are_threads: whether who sends a request from outside is a thread of this actor (a process).
     """
 
     kind: ClassVar[str] = "actor"
+    callers_are_threads: ClassVar[bool] = False
 
     def __init__(self, core: Core, name: str = "") -> None:
         self.core = core

@@ -22,22 +22,20 @@ class BareRuntime(Stepping):
             Livelock: the budget is used up.
         """
         ready, pick, segment = self.ready, self.chooser.pick, self.segment
-        keep, log, limit = self.keep_log, self.log, self.steps + self.budget
-        steps = self.steps
-        while ready:
-            thread = ready[0] if len(ready) == 1 else pick(self)
-            if keep:
-                assert thread.pending is not None
-                log.append((thread, thread.pending))
-            steps += 1
-            while not segment(thread):
-                pass
-            if steps >= limit:
-                self.steps = steps
-                raise self.livelock(thread)
-            if until is not None and until.finished:
-                break
-        self.steps = steps
+        log, steps, limit = self.log_of_run(), self.steps, self.steps + self.budget
+        try:
+            while ready:
+                if until is not None and until.finished:
+                    return
+                thread = ready[0] if len(ready) == 1 else pick(self)
+                if log is not None:
+                    log.append((thread, thread.pending))
+                steps += 1
+                if steps >= limit:
+                    log = self.end_is_near(steps - limit)
+                while not segment(thread):
+                    pass
+        finally:
+            self.steps = steps
         if not self.complete(until):
             raise self.stuck()
-

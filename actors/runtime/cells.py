@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actors.runtime.errors import UseAfterFree
-from actors.runtime.ops import Op
+from actors.runtime.ops import Op, point
 
 if TYPE_CHECKING:
     from actors.runtime.core import Core
@@ -20,27 +20,47 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def whole_of(name: str) -> str:
+    """The name under which all variables of one structure go: ``region:3.*`` for ``region:3.used``."""
+    return name.rpartition(".")[0] + ".*"
+
+
 class Shared:
     """What all shared variables have: a name, the two operations on it, and a life that ends.
 
     Attributes:
+        name: the deterministic name, such as ``mm:0.locked_vm``.
         freed: True once the structure that holds the variable was freed; any later access is a use
             after free (J-K2).
+        read_op: the declaration of a read, None until there has been one.
+        write_op: the declaration of a write, None until there has been one.
     """
 
-    __slots__ = ("core", "freed", "read_op", "write_op")
+    __slots__ = ("core", "freed", "name", "read_op", "write_op")
     kind = "field"
+    state = ("core", "name", "freed", "value")
+    """What a copy carries."""
 
     def __init__(self, core: Core, name: str) -> None:
         self.core = core
+        self.name = name
         self.freed = False
-        self.read_op = Op(self.kind, name, False)
-        self.write_op = Op(self.kind, name, True)
+        self.read_op: Op | None = None
+        self.write_op: Op | None = None
 
-    @property
-    def name(self) -> str:
-        """The deterministic name, such as ``mm:0.locked_vm``."""
-        return self.read_op.object
+    def reading(self) -> Op:
+        """Return :attr:`read_op`, made when it is first declared: most variables are never touched."""
+        op = self.read_op = self.read_op or Op(self.kind, self.name, False, within=whole_of(self.name))
+        return op
+
+    def writing(self) -> Op:
+        """Return :attr:`write_op`, made when it is first declared."""
+        op = self.write_op = self.write_op or Op(self.kind, self.name, True, within=whole_of(self.name))
+        return op
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        state = {slot: getattr(self, slot) for slot in self.state}
+        return None, state | {"read_op": None, "write_op": None}
 
     def _check(self) -> None:
         if self.freed:
@@ -60,23 +80,23 @@ class Cell(Shared, Generic[T]):
     def get(self) -> Generator[Op, Any, T]:
         """Return the value."""
         if self.core.controlled:
-            yield self.read_op
+            yield self.read_op or self.reading()
         if self.freed:
             self._check()
         if self.core.tracing:
-            self.core.trace(self.read_op, self.value, self.value)
+            self.core.trace(self.reading(), self.value, self.value)
         return self.value
 
     @types.coroutine
     def set(self, value: T) -> Generator[Op, Any, None]:
         """Replace the value."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old, self.value = self.value, value
         if self.core.tracing:
-            self.core.trace(self.write_op, old, value)
+            self.core.trace(self.writing(), old, value)
 
 
 class Counter(Shared):
@@ -96,24 +116,24 @@ class Counter(Shared):
     def get(self) -> Generator[Op, Any, int]:
         """Return the number."""
         if self.core.controlled:
-            yield self.read_op
+            yield self.read_op or self.reading()
         if self.freed:
             self._check()
         if self.core.tracing:
-            self.core.trace(self.read_op, self.value, self.value)
+            self.core.trace(self.reading(), self.value, self.value)
         return self.value
 
     @types.coroutine
     def add(self, delta: int) -> Generator[Op, Any, int]:
         """Add ``delta`` and return the new number."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old = self.value
         self.value = old + delta
         if self.core.tracing:
-            self.core.trace(self.write_op, old, self.value)
+            self.core.trace(self.writing(), old, self.value)
         return self.value
 
     @types.coroutine
@@ -123,28 +143,28 @@ class Counter(Shared):
         Kernel: include/linux/atomic, ``atomic64_add_unless``.
         """
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old = self.value
         if old != unless:
             self.value = old + delta
         if self.core.tracing:
-            self.core.trace(self.write_op, old, self.value)
+            self.core.trace(self.writing(), old, self.value)
         return old != unless
 
     @types.coroutine
     def compare_exchange(self, expected: int, new: int) -> Generator[Op, Any, bool]:
         """Replace ``expected`` by ``new``; say whether the number was ``expected``."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old = self.value
         if old == expected:
             self.value = new
         if self.core.tracing:
-            self.core.trace(self.write_op, old, self.value)
+            self.core.trace(self.writing(), old, self.value)
         return old == expected
 
 
@@ -156,6 +176,7 @@ class Refcount(Shared):
 
     __slots__ = ("holders",)
     kind = "reference"
+    state = ("core", "name", "freed", "holders")
 
     def __init__(self, core: Core, name: str, *holders: str) -> None:
         super().__init__(core, name)
@@ -172,13 +193,13 @@ class Refcount(Shared):
     def take(self, holder: str, count: int = 1) -> Generator[Op, Any, None]:
         """Add ``count`` references for ``holder``."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old = self.value
         self.holders[holder] = self.holders.get(holder, 0) + count
         if self.core.tracing:
-            self.core.trace(self.write_op, old, old + count, holder)
+            self.core.trace(self.writing(), old, old + count, holder)
 
     @types.coroutine
     def drop(self, holder: str, count: int = 1) -> Generator[Op, Any, bool]:
@@ -188,7 +209,7 @@ class Refcount(Shared):
             KernelOops: the holder holds fewer (J-K2: somebody else's reference would be dropped).
         """
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         old = self.value
@@ -200,7 +221,7 @@ class Refcount(Shared):
         else:
             del self.holders[holder]
         if self.core.tracing:
-            self.core.trace(self.write_op, old, old - count, holder)
+            self.core.trace(self.writing(), old, old - count, holder)
         return not self.holders
 
 
@@ -213,6 +234,7 @@ class KList(Shared, Generic[T]):
 
     __slots__ = ("items",)
     kind = "list"
+    state = ("core", "name", "freed", "items")
 
     def __init__(self, core: Core, name: str) -> None:
         super().__init__(core, name)
@@ -226,39 +248,47 @@ class KList(Shared, Generic[T]):
     def walk(self) -> Generator[Op, Any, tuple[T, ...]]:
         """Return the items, first to last."""
         if self.core.controlled:
-            yield self.read_op
+            yield self.read_op or self.reading()
         if self.freed:
             self._check()
         if self.core.tracing:
-            self.core.trace(self.read_op)
+            self.core.trace(self.reading())
         return tuple(self.items)
 
     @types.coroutine
     def add(self, item: T) -> Generator[Op, Any, None]:
         """Put ``item`` at the head. Kernel: ``list_add``."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         self.items.insert(0, item)
         if self.core.tracing:
-            self.core.trace(self.write_op, None, item)
+            self.core.trace(self.writing(), None, item)
 
     @types.coroutine
     def delete(self, item: T) -> Generator[Op, Any, None]:
         """Take ``item`` off the list. Kernel: ``list_del``."""
         if self.core.controlled:
-            yield self.write_op
+            yield self.write_op or self.writing()
         if self.freed:
             self._check()
         if item not in self.items:
             raise UseAfterFree(f"{self.name} (list_del of {item!r}, which is not on it)", self.core.current.place())
         self.items.remove(item)
         if self.core.tracing:
-            self.core.trace(self.write_op, item, None)
+            self.core.trace(self.writing(), item, None)
 
 
-def free(*variables: Shared) -> None:
-    """End the life of the variables of one structure: later accesses are uses after free."""
+async def free(structure: str, *variables: Shared) -> None:
+    """End the life of a structure in one step: later accesses to its variables are uses after free.
+
+    Args:
+        structure: its name, which the names of its variables begin with.
+        variables: all of them.
+    """
+    core = variables[0].core
+    if core.controlled:
+        await point(Op("lifetime", f"{structure}.*", True))
     for variable in variables:
         variable.freed = True

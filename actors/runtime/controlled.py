@@ -11,7 +11,8 @@ import trio
 from actors.runtime.actor import Actor
 from actors.runtime.core import Chooser
 from actors.runtime.errors import EmulatorError
-from actors.runtime.stepping import Stepping
+from actors.runtime.inbox import Inbox
+from actors.runtime.stepping import Log, Stepping
 from actors.runtime.thread import Thread
 from actors.runtime.trio_tasks import INBOX_CAPACITY, TrioTasks
 
@@ -19,7 +20,8 @@ from actors.runtime.trio_tasks import INBOX_CAPACITY, TrioTasks
 class ControlledRuntime(TrioTasks, Stepping):
     """Actors as trio tasks of which one runs at a time.
 
-    The same choices give the same trace and the same final state as on the bare loop.
+    The same choices give the same trace and the same final state as on the bare loop. A run that has
+    begun comes to its end: cancelling it takes effect afterwards, or else the baton could be lost.
     """
 
     def __init__(
@@ -34,7 +36,10 @@ class ControlledRuntime(TrioTasks, Stepping):
         self.watch(budget, keep_log)
         self.limit = budget
         self.until: Thread | None = None
-        self.ended = trio.Event()
+        self.entries: Log | None = None
+        self.running = False
+        self.kept: list[Inbox] = []
+        self.caller: trio.lowlevel.Task | None = None
         self.failure: BaseException | None = None
 
     async def run(self, until: Thread | None = None) -> None:
@@ -42,55 +47,90 @@ class ControlledRuntime(TrioTasks, Stepping):
 
         Raises:
             Deadlock, Livelock: as on the bare loop.
-            EmulatorError: the caller's task is being cancelled while the run is in progress.
+            EmulatorError: another run is in progress, or the machine has ended.
+            trio.Cancelled: the caller was cancelled meanwhile; the run has come to its end all the same.
         """
-        self.until, self.failure, self.ended = until, None, trio.Event()
-        self.limit = self.steps + self.budget
-        thread = self._next()
-        if thread is not None:
-            self.inboxes[self.whereabouts(thread)].send_nowait(thread)
-            with trio.CancelScope(shield=True):
-                await self.ended.wait()
-            await trio.lowlevel.checkpoint_if_cancelled()
+        if self.running:
+            raise EmulatorError("the machine is being run already")
+        self.until, self.failure = until, None
+        self.entries, self.limit = self.log_of_run(), self.steps + self.budget
+        self.running, self.caller = True, trio.lowlevel.current_task()
+        try:
+            thread = self._next()
+            if thread is not None:
+                self.hand_over(thread, self.whereabouts(thread))
+                await trio.lowlevel.wait_task_rescheduled(stay)
+        finally:
+            self._let_go()
         if self.failure is not None:
             raise self.failure
+        await trio.lowlevel.checkpoint()
 
-    async def serve(self, actor: Actor, inbox: trio.MemoryReceiveChannel[Thread]) -> None:
+    def new_inbox(self) -> Inbox:
+        """Return an inbox whose receiver leaves only between runs."""
+        return Inbox(self.capacity, self._may_leave)
+
+    def _may_leave(self, inbox: Inbox) -> bool:
+        """Whether an actor's task that is being cancelled may end: not while a run is in progress."""
+        if self.running:
+            self.kept.append(inbox)
+        return not self.running
+
+    def _let_go(self) -> None:
+        """The run has ended: let those tasks end that were cancelled meanwhile."""
+        self.running = False
+        for inbox in self.kept:
+            inbox.wake()
+        self.kept.clear()
+
+    async def serve(self, actor: Actor, name: str, inbox: Inbox) -> None:
         """Run segments inside ``actor`` while the chosen threads stand in it."""
-        name = actor.id
-        async for arrived in inbox:
-            thread: Thread | None = arrived
-            while thread is not None:
-                try:
-                    thread = self._next() if self.segment(thread) else thread
-                except BaseException as problem:
-                    self.failure = problem
-                    self.ended.set()
-                    break
-                if thread is not None and self.whereabouts(thread) != name:
-                    self.inboxes[self.whereabouts(thread)].send_nowait(thread)
-                    break
+        while True:
+            arrived = await inbox.receive()
+            try:
+                self._carry(arrived, name)
+            except BaseException as problem:
+                self._end(problem)
+
+    def _carry(self, thread: Thread, name: str) -> None:
+        """Run ``thread`` and whoever is picked after it, until one goes on in another actor than ``name``."""
+        segment, following, whereabouts = self.segment, self._next, self.whereabouts
+        while True:
+            if segment(thread):
+                picked = following()
+                if picked is None:
+                    self._end(self.failure)
+                    return
+                thread = picked
+            place = whereabouts(thread)
+            if place != name:
+                self.hand_over(thread, place)
+                return
 
     def _next(self) -> Thread | None:
-        """Pick who makes the next step; None when the run has ended."""
+        """Pick who makes the next step; None when the run has ended, with or without a failure."""
         if self.until is not None and self.until.finished:
-            self._end(None)
-            return None
-        if self.steps >= self.limit:
-            self._end(self.livelock(self.current))
             return None
         ready = self.ready
         if not ready:
-            self._end(None if self.complete(self.until) else self.stuck())
+            self.failure = None if self.complete(self.until) else self.stuck()
             return None
         thread = ready[0] if len(ready) == 1 else self.chooser.pick(self)
-        if self.keep_log:
-            if thread.pending is None:
-                raise EmulatorError(f"{thread.name} has declared nothing")
-            self.log.append((thread, thread.pending))
+        if self.entries is not None:
+            self.entries.append((thread, thread.pending))
         self.steps += 1
+        if self.steps >= self.limit:
+            self.entries = self.end_is_near(self.steps - self.limit)
         return thread
 
     def _end(self, failure: BaseException | None) -> None:
+        """Give the baton back to who called :meth:`run`."""
         self.failure = failure
-        self.ended.set()
+        if self.caller is not None:
+            caller, self.caller = self.caller, None
+            trio.lowlevel.reschedule(caller)
+
+
+def stay(raise_cancel: object) -> trio.lowlevel.Abort:
+    """Refuse to be cancelled while the baton is out; trio delivers it at the next checkpoint."""
+    return trio.lowlevel.Abort.FAILED

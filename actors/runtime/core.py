@@ -8,18 +8,22 @@ segments and when.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from actors.runtime.copies import core_of_copy
 from actors.runtime.errors import Deadlock, EmulatorError, ForeignAwait, KernelOops, TaskKilled
-from actors.runtime.ops import Call, Op
-from actors.runtime.sync import Completion
+from actors.runtime.ops import Call, Op, call
 from actors.runtime.thread import Thread
 
 if TYPE_CHECKING:
     from actors.runtime.actor import Actor
+    from actors.runtime.messages import Request
     from actors.runtime.sync import Guard
+
+R = TypeVar("R")
 
 BY_INDEX = attrgetter("index")
 
@@ -43,8 +47,7 @@ class Calm:
 
     def pick(self, core: Core) -> Thread:
         """Let the running thread go on, or else the oldest one that can."""
-        ready = core.ready
-        return core.current if core.current.enabled else ready[0]
+        return core.current if core.current.enabled else core.ready[0]
 
 
 class Tracer(Protocol):
@@ -69,24 +72,29 @@ class Core:
         chooser: the one source of choice.
         tracing: whether :attr:`tracer` is told of accesses.
         muted: classes of points at which no decision is taken.
+        faults: says of a named failure point whether it fails this time; None when none can.
+        lock_watch: told of each lock before it is taken, with thread, lock and mode.
+        on_oops: told of each crash of the modelled kernel, once.
     """
 
-    controlled = True
+    boot = Thread(-1, "boot")
+    """Stands for :attr:`current` until a thread runs. It holds nothing and never runs."""
 
     def __init__(self, chooser: Chooser | None = None) -> None:
+        self.controlled = True
         self.chooser: Chooser = chooser or Calm()
         self.actors: dict[str, Actor] = {}
         self.names: dict[str, int] = {}
         self.threads: dict[int, Thread] = {}
         self.ready: list[Thread] = []
         self.thread_count = 0
-        self.boot = Thread(-1, "boot")
         self.current = self.boot
         self.tracing = False
         self.tracer: Tracer | None = None
         self.muted: frozenset[str] = frozenset()
         self.faults: Callable[[str], bool] | None = None
         self.lock_watch: Callable[[Thread, str, str], None] | None = None
+        self.call_watch: Callable[[Thread, Call], None] | None = None
         self.on_oops: Callable[[Thread, KernelOops], None] | None = None
 
     # -- names ---------------------------------------------------------------------------------
@@ -115,33 +123,41 @@ class Core:
         """Create a thread that runs ``body`` inside ``actor``; it is ready at once."""
         thread = Thread(self.thread_count, name, daemon)
         self.thread_count += 1
-        thread.joiners = Completion(self, f"thread:{name}", name)
         thread.frames.append((actor, body))
         thread.pending = Op("thread", f"thread:{name}", True)
-        thread.enabled = True
         self.threads[thread.index] = thread
-        insort(self.ready, thread, key=BY_INDEX)
+        self.enable(thread)
+        if self.tracer is not None:
+            self.tracer.event(thread, "start", {"actor": actor.id, "parent": self.current})
         self.started(thread)
         return thread
 
     def started(self, thread: Thread) -> None:
-        """Tell the driver of a new thread."""
+        """``thread`` was created: searches listen here."""
 
-    def finish(self, thread: Thread, result: Any, error: BaseException | None = None) -> None:
-        """End ``thread`` with a result or an error."""
+    def request(self, caller: Actor, target: str, request: Request[R]) -> Coroutine[Any, Any, R]:
+        """Send ``request`` from outside the machine, that is from a thread of ``caller``."""
+        return cast("Coroutine[Any, Any, R]", call(target, request))
+
+    def finish(self, thread: Thread, result: Any, error: BaseException | None) -> None:
+        """End ``thread`` with a result or with the error that ended it."""
         thread.finished = True
         thread.pending = None
         thread.result, thread.error = result, error
         self.disable(thread)
-        self.threads.pop(thread.index, None)
-        if isinstance(thread.joiners, Completion):
-            thread.joiners.complete()
+        del self.threads[thread.index]
+        if self.tracer is not None:
+            self.tracer.event(thread, "finish", {"result": result, "error": error})
 
     def enable(self, thread: Thread) -> None:
         """Put ``thread`` among the ready ones."""
         if not thread.enabled:
             thread.enabled = True
-            insort(self.ready, thread, key=BY_INDEX)
+            ready = self.ready
+            if not ready or ready[-1].index < thread.index:
+                ready.append(thread)
+            else:
+                insort(ready, thread, key=BY_INDEX)
 
     def disable(self, thread: Thread) -> None:
         """Take ``thread`` out of the ready ones."""
@@ -152,21 +168,20 @@ class Core:
     def changed(self, guard: Guard) -> None:
         """Look again at who stands at ``guard``: its state has changed."""
         for thread in guard.contenders:
-            if thread.pending is not None and guard.passes(thread.pending):
+            op = thread.pending
+            may = op is not None and guard.passes(op)
+            if self.tracing and op is not None and may is not thread.enabled:
+                self._waits(thread, op, guard, may)
+            if may:
                 self.enable(thread)
             else:
                 self.disable(thread)
 
-    def declare(self, thread: Thread, op: Op) -> None:
-        """Note what ``thread`` does next and whether it may."""
-        thread.pending = op
-        guard = op.guard
-        if guard is not None:
-            thread.guard = guard
-            thread.resuming = True
-            guard.contenders.append(thread)
-            if not guard.passes(op):
-                self.disable(thread)
+    def _waits(self, thread: Thread, op: Op, guard: Guard, may: bool) -> None:
+        """Tell the tracer that a thread has to wait at ``guard``, or need not any longer."""
+        if self.tracer is not None:
+            fields = {"op": op, "holders": guard.holders(), "waker": self.current}
+            self.tracer.event(thread, "wake" if may else "wait", fields)
 
     # -- running -------------------------------------------------------------------------------
 
@@ -176,10 +191,14 @@ class Core:
         Returns:
             True when it has declared its next operation or has ended; False when it goes on, in
             this same step, in another actor.
+
+        Raises:
+            ForeignAwait: a handler awaits something that is not the emulator's.
+            Exception: a handler raised what no modelled kernel would; the machine is not fit for more.
         """
         self.current = thread
         value: Any = None
-        error = None
+        error: KernelOops | TaskKilled | None = None
         if thread.resuming:
             value, error = self._resume(thread)
         frames = thread.frames
@@ -190,51 +209,71 @@ class Core:
             except StopIteration as stop:
                 value, error = stop.value, None
             except (KernelOops, TaskKilled) as problem:
-                value, error = None, self._crash(thread, problem)
+                value, error = None, problem
+                self._see(thread, problem)
+            except Exception as problem:
+                problem.add_note(f"in thread {thread.name} at {thread.place()}")
+                raise
             else:
-                if effect.__class__ is Op and effect.guard is None and not self.muted:
-                    thread.pending = effect
-                    return True
-                if self._declare(thread, effect):
-                    return thread.call is None or "message" not in self.muted
-                value = error = None
-                continue
+                if effect.__class__ is Op:
+                    if effect.guard is None and not self.muted:
+                        thread.pending = effect
+                        return True
+                    if self._declare(thread, effect):
+                        return True
+                    value = error = None
+                    continue
+                if effect.__class__ is Call:
+                    self._send(thread, effect)
+                    return self.controlled and "message" not in self.muted
+                raise foreign(thread, coroutine, effect)
             frames.pop()
             if not frames:
                 self.finish(thread, value, error)
                 return True
+            if self.tracing:
+                self.event("reply", value=value, error=error)
             if frames[-1][0] is not actor:
                 thread.value, thread.error, thread.resuming = value, error, True
                 return False
 
-    def _resume(self, thread: Thread) -> tuple[Any, BaseException | None]:
+    def _resume(self, thread: Thread) -> tuple[Any, Any]:
         """Take up what the thread was at: sending a request, waiting at a guard, or taking a reply."""
         thread.resuming = False
         if thread.call is not None:
             call, thread.call = thread.call, None
             actor = self.actors[call.target]
+            if self.call_watch is not None:
+                self.call_watch(thread, call)
             thread.frames.append((actor, actor.serve(call.request)))
             return None, None
         if thread.guard is not None:
             thread.guard.contenders.remove(thread)
             thread.guard = None
+            return None, None
         value, error = thread.value, thread.error
         thread.value = thread.error = None
         return value, error
 
-    def _declare(self, thread: Thread, effect: object) -> bool:
-        """Note the effect that ``thread`` yielded; False when it goes on without a decision."""
-        if isinstance(effect, Op):
-            if effect.kind in self.muted and (effect.guard is None or effect.guard.passes(effect)):
-                return False
-            self.declare(thread, effect)
-        elif isinstance(effect, Call):
-            self._declare_call(thread, effect)
-        else:
-            raise ForeignAwait(thread.name, effect, thread.place())
+    def _declare(self, thread: Thread, op: Op) -> bool:
+        """Note what ``thread`` does next and whether it may; False when it goes on without a decision."""
+        guard = op.guard
+        may = guard is None or guard.passes(op)
+        if may and (not self.controlled or op.kind in self.muted):
+            return False
+        thread.pending = op
+        if guard is not None:
+            thread.guard = guard
+            thread.resuming = True
+            guard.contenders.append(thread)
+            if not may:
+                if self.tracing:
+                    self._waits(thread, op, guard, False)
+                self.disable(thread)
         return True
 
-    def _declare_call(self, thread: Thread, call: Call) -> None:
+    def _send(self, thread: Thread, call: Call) -> None:
+        """Note the request that ``thread`` sends next."""
         target = self.actors.get(call.target)
         if target is None:
             raise EmulatorError(f"{thread.name} sends {call.request!r} to {call.target}, which does not exist")
@@ -244,11 +283,13 @@ class Core:
         if self.tracing:
             self.event("request", to=call.target, request=call.request)
 
-    def _crash(self, thread: Thread, problem: KernelOops | TaskKilled) -> BaseException:
-        if isinstance(problem, KernelOops) and self.on_oops is not None and not problem.__dict__.get("reported"):
-            problem.__dict__["reported"] = True
-            self.on_oops(thread, problem)
-        return problem
+    def _see(self, thread: Thread, problem: KernelOops | TaskKilled) -> None:
+        """Tell of a crash, the first time that it is seen on its way through the callers."""
+        if isinstance(problem, KernelOops) and not problem.reported:
+            problem.reported = True
+            self.event("oops", message=problem.what, place=problem.place, invariant=problem.invariant)
+            if self.on_oops is not None:
+                self.on_oops(thread, problem)
 
     # -- choice and observation ----------------------------------------------------------------
 
@@ -258,16 +299,14 @@ class Core:
 
     def fails(self, failpoint: str) -> bool:
         """Whether the named failure point fails this time."""
-        return self.faults is not None and self.faults(failpoint)
+        if self.faults is None or not self.faults(failpoint):
+            return False
+        self.event("fault", failpoint=failpoint)
+        return True
 
     def alone(self) -> bool:
         """Whether the running thread is the only one that may ask the kernel for anything."""
         return sum(not t.daemon for t in self.threads.values()) <= 1
-
-    def about_to_take(self, lock: Guard, mode: str) -> None:
-        """The running thread is about to take ``lock``: lock-order oracles listen here."""
-        if self.lock_watch is not None:
-            self.lock_watch(self.current, lock.name, mode)
 
     def trace(self, op: Op, before: object = None, after: object = None, note: str = "") -> None:
         """Record an access of the running thread."""
@@ -282,38 +321,19 @@ class Core:
     def stuck(self) -> Deadlock:
         """Describe who waits for whom among the threads that are not daemons."""
         waits = []
-        for thread in self.waiting():
+        for thread in self.threads.values():
             guard = thread.guard
-            if guard is not None and not thread.daemon:
+            if guard is not None and not thread.enabled and not thread.daemon:
                 waits.append((thread.name, guard.name, ", ".join(guard.holders()) or "nobody"))
         return Deadlock(tuple(waits))
-
-    def waiting(self) -> Iterator[Thread]:
-        """The threads that cannot make a step, by index."""
-        return (t for t in list(self.threads.values()) if not t.enabled)
 
     def __reduce__(self) -> tuple[Callable[[], Core], tuple[()]]:
         return (core_of_copy, ())
 
 
-_copying: list[Core] = []
-
-
-def core_of_copy() -> Core:
-    """The core that the objects being restored from a copy belong to."""
-    if not _copying:
-        raise EmulatorError("a machine is restored outside Machine.restore")
-    return _copying[-1]
-
-
-class restoring:  # noqa: N801 - used like a function
-    """``with restoring(core):`` objects restored inside belong to ``core``."""
-
-    def __init__(self, core: Core) -> None:
-        self.core = core
-
-    def __enter__(self) -> None:
-        _copying.append(self.core)
-
-    def __exit__(self, *_: object) -> None:
-        _copying.pop()
+def foreign(thread: Thread, coroutine: Coroutine[Any, Any, Any], effect: object) -> ForeignAwait:
+    """The error of a coroutine that awaits what no runtime here can give it; its own cleanup has run."""
+    error = ForeignAwait(thread.name, effect, thread.place())
+    with suppress(BaseException):
+        coroutine.throw(error)
+    return error

@@ -18,7 +18,12 @@ class KernelOops(Exception):  # noqa: N818 - the kernel's own word
         what: what happened, in the words of a kernel log.
         place: the kernel function in which it happened.
         invariant: the invariant of section J that the crash violates, or "".
+
+    Attributes:
+        reported: whether the crash has been told to whoever watches.
     """
+
+    reported = False
 
     def __init__(self, what: str, place: str, invariant: str = "") -> None:
         super().__init__(f"{what} in {place}")

@@ -7,63 +7,57 @@ come back with a reply, or to wait at a guard.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from actors.runtime.actor import Actor
 from actors.runtime.core import Chooser
-from actors.runtime.errors import EmulatorError
+from actors.runtime.errors import EmulatorError, KernelOops, TaskKilled
+from actors.runtime.inbox import Inbox
+from actors.runtime.messages import Request
+from actors.runtime.ops import call
+from actors.runtime.sync import Guard
 from actors.runtime.thread import Thread
 from actors.runtime.trio_tasks import INBOX_CAPACITY, TrioTasks
 
+R = TypeVar("R")
+
 
 class FreeRuntime(TrioTasks):
-    """Actors as freely running trio tasks."""
+    """Actors as freely running trio tasks.
 
-    controlled = False
+    At most ``capacity`` requests from outside are under way; more wait for one of them to end.
+    """
 
     def __init__(
         self, nursery: trio.Nursery, chooser: Chooser | None = None, capacity: int = INBOX_CAPACITY
     ) -> None:
         super().__init__(nursery, chooser, capacity)
+        self.controlled = False
         self.paused: dict[str, trio.Event] = {}
         self.idle: list[Thread] = []
-        self.admission = trio.CapacityLimiter(capacity)
+        self.callers = 0
+        self.waiting = trio.lowlevel.ParkingLot()
 
-    async def serve(self, actor: Actor, inbox: trio.MemoryReceiveChannel[Thread]) -> None:
+    # -- actors --------------------------------------------------------------------------------
+
+    async def serve(self, actor: Actor, name: str, inbox: Inbox) -> None:
         """Serve the inbox: each arrival makes one thread go on inside ``actor``."""
-        paused, segment, post, name = self.paused, self.segment, self.post, actor.id
-        async for thread in inbox:
+        paused, segment, post = self.paused, self.segment, self.post
+        while True:
+            thread = await inbox.receive()
             while name in paused:
                 await paused[name].wait()
-            if not segment(thread) or thread.call is not None:
+            if not segment(thread):
                 post(thread)
 
     def post(self, thread: Thread) -> None:
         """Send ``thread`` to where it goes on: another actor, or the user's task that began it."""
-        if thread.call is None and len(thread.frames) == 1 and thread.home is not None:
-            thread.home[0].send_nowait(thread)
+        if thread.home is not None and thread.call is None and len(thread.frames) == 1:
+            thread.home.send(thread)
         else:
-            self.inboxes[self.whereabouts(thread)].send_nowait(thread)
-
-    def started(self, thread: Thread) -> None:
-        """Hand a new thread to its actor."""
-        self.inboxes[thread.frames[-1][0].id].send_nowait(thread)
-
-    def enable(self, thread: Thread) -> None:
-        """Wake a thread that waited at a guard."""
-        if not thread.enabled:
-            thread.enabled = True
-            self.post(thread)
-
-    def disable(self, thread: Thread) -> None:
-        """Let a thread wait at its guard."""
-        thread.enabled = False
-
-    def alone(self) -> bool:
-        """True: here nobody else runs between two requests of one handler to other actors."""
-        return True
+            self.hand_over(thread, self.whereabouts(thread))
 
     def pause(self, actor_id: str) -> None:
         """Stop one actor: what arrives waits in its inbox until :meth:`resume`."""
@@ -77,37 +71,124 @@ class FreeRuntime(TrioTasks):
         if event is not None:
             event.set()
 
-    async def perform(self, actor: Actor, body: Coroutine[Any, Any, Any], name: str) -> Any:
-        """Run ``body`` inside ``actor`` as a thread of control whose trio task is the caller's.
+    # -- threads -------------------------------------------------------------------------------
+
+    def enable(self, thread: Thread) -> None:
+        """Wake a thread that waited, or start a new one."""
+        if not thread.enabled:
+            thread.enabled = True
+            self.post(thread)
+
+    def disable(self, thread: Thread) -> None:
+        """Let a thread wait at its guard."""
+        thread.enabled = False
+
+    def changed(self, guard: Guard) -> None:
+        """Wake those at ``guard`` whom it lets pass.
+
+        Once woken a thread is on its way and stays so: it looks again when it arrives, and waits again
+        if somebody else was faster.
+        """
+        for thread in guard.contenders:
+            op = thread.pending
+            if not thread.enabled and op is not None and guard.passes(op):
+                if self.tracing:
+                    self._waits(thread, op, guard, True)
+                self.enable(thread)
+
+    def alone(self) -> bool:
+        """True: each request of a handler that treats a run as one step is a single segment here."""
+        return True
+
+    # -- requests from outside -----------------------------------------------------------------
+
+    async def request(self, caller: Actor, target: str, request: Request[R]) -> R:
+        """Send a request; the calling trio task is a thread of ``target`` if that is a process, else of ``caller``.
+
+        When the task is cancelled the request goes on to its end without it, as a system call does.
 
         Raises:
-            whatever ends the thread: KernelOops, TaskKilled.
+            KernelOops, TaskKilled: what ended the thread.
         """
-        if self.admission.borrowed_tokens + 1 >= self.capacity:
-            await self.admission.acquire_on_behalf_of(body)
-            try:
-                return await self._perform(actor, body, name)
-            finally:
-                self.admission.release_on_behalf_of(body)
-        return await self._perform(actor, body, name)
+        thread = self.idle.pop() if self.idle else await self._admit()
+        actor = self.actors[target]
+        if actor.callers_are_threads:
+            body = actor.serve(request)
+        else:
+            actor, body = caller, super().request(caller, target, request)
+        self._begin(thread, actor, body)
+        if self.tracer is not None:
+            self.tracer.event(thread, "start", {"actor": actor.id})
+            if actor.id == target:
+                self.tracer.event(thread, "request", {"to": target, "request": request})
+        try:
+            await self._carry(thread, actor.id)
+        except trio.Cancelled:
+            self._abandon(thread)
+            raise
+        error, result = thread.error, thread.result
+        self._release(thread)
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
 
-    async def _perform(self, actor: Actor, body: Coroutine[Any, Any, Any], name: str) -> Any:
-        thread = self.idle.pop() if self.idle else self._new_thread()
-        thread.name, thread.finished, thread.result, thread.error = name, False, None, None
-        thread.frames.append((actor, body))
+    def _begin(self, thread: Thread, actor: Actor, body: Coroutine[Any, Any, Any]) -> None:
+        thread.name = actor.name
+        thread.finished = False
         thread.enabled = True
+        thread.frames.append((actor, body))
         self.threads[thread.index] = thread
-        while not self.segment(thread) or not thread.finished:
-            if thread.call is not None or len(thread.frames) > 1:
-                self.post(thread)
-            await thread.home[1].receive()
-        self.idle.append(thread)
-        if thread.error is not None:
-            raise thread.error
-        return thread.result
 
-    def _new_thread(self) -> Thread:
+    async def _carry(self, thread: Thread, name: str) -> None:
+        """Run the outermost frame of ``thread``, which stands in actor ``name``, in the user's task."""
+        segment, paused, home, away = self.segment, self.paused, thread.home, False
+        while True:
+            while name in paused:
+                await paused[name].wait()
+            if not segment(thread):
+                self.post(thread)
+            elif thread.finished:
+                break
+            away = True
+            await home.receive()
+        if not away:
+            await trio.lowlevel.checkpoint()
+
+    def _abandon(self, thread: Thread) -> None:
+        """The user's task is gone: let the thread's own actor run the rest of it."""
+        home, thread.home = thread.home, None
+        if thread.finished:
+            self._leave()
+        elif home.take() is not None:
+            self.hand_over(thread, self.whereabouts(thread))
+
+    def finish(self, thread: Thread, result: Any, error: BaseException | None) -> None:
+        """End ``thread``; when nobody waits for its end its place is free again."""
+        super().finish(thread, result, error)
+        if thread.home is None:
+            self._leave()
+
+    def _release(self, thread: Thread) -> None:
+        """Keep a thread for the next request, unless it has crashed and holds what it held."""
+        thread.error = thread.result = None
+        if thread.held or thread.rcu_nesting:
+            self._leave()
+        else:
+            self.idle.append(thread)
+            self.waiting.unpark()
+
+    def _leave(self) -> None:
+        self.callers -= 1
+        self.waiting.unpark()
+
+    async def _admit(self) -> Thread:
+        """Return a thread for one more request, as soon as there may be one."""
+        while self.callers >= self.capacity and not self.idle:
+            await self.waiting.park()
+        if self.idle:
+            return self.idle.pop()
+        self.callers += 1
         thread = Thread(self.thread_count, "")
         self.thread_count += 1
-        thread.home = trio.open_memory_channel[Thread](1)
+        thread.home = Inbox(1)
         return thread

@@ -9,7 +9,7 @@ partial-order reduction read ``object`` and ``write`` to know what commutes.
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ KINDS: Final = (
     "user-copy",
     "rcu",
     "frames",
+    "lifetime",
     "thread",
     "device",
 )
@@ -95,6 +96,3 @@ def call(target: str, request: Request[R]) -> Generator[Call, Any, R]:
     """
     reply: R = yield Call(target, request)
     return reply
-
-
-Handler = Callable[..., Awaitable[Any]]

@@ -23,29 +23,63 @@ if TYPE_CHECKING:
 
 
 class GracePeriod(Guard):
-    """The wait of one callback for the readers that were there when it was queued."""
+    """The wait of one callback for the readers that were there when it was queued.
 
-    __slots__ = ("rcu", "readers", "wait_op")
+    Attributes:
+        readers: those of them that have not left their read section yet.
+        awaited: indices of all of them.
+    """
+
+    __slots__ = ("awaited", "readers", "wait_op")
 
     def __init__(self, rcu: Rcu, name: str) -> None:
         super().__init__(rcu.core, name)
-        self.rcu = rcu
         self.readers = list(rcu.readers)
+        self.awaited = frozenset(t.index for t in rcu.readers)
         self.wait_op = Op("rcu", rcu.id, True, self, "grace-period")
 
     def passes(self, op: Op) -> bool:
-        return not self.readers and (self.core.controlled or self.rcu.asked)
+        return not self.readers
 
     def holders(self) -> list[str]:
         return [t.name for t in self.readers]
+
+    def left(self, thread: Thread) -> None:
+        """A thread has left its read section."""
+        if thread in self.readers:
+            self.readers.remove(thread)
+            self.core.changed(self)
 
     @types.coroutine
     def wait(self) -> Generator[Op, Any, None]:
         """Wait for the end of the grace period."""
         if self.core.controlled:
             yield self.wait_op
-        while not self.passes(self.wait_op):
+        while self.readers:
             yield self.wait_op
+
+
+class Callback:
+    """What is to be done after a grace period.
+
+    Attributes:
+        name: ``callback:3``.
+        target: the actor that does it.
+        request: what it is asked for.
+        grace_period: what it waits for.
+        begun: whether a thread has taken it up.
+        done: completed when it has run, or has crashed.
+    """
+
+    __slots__ = ("begun", "done", "grace_period", "name", "request", "target")
+
+    def __init__(self, rcu: Rcu, target: str, request: Request[Any]) -> None:
+        self.name = rcu.core.number("callback")
+        self.target = target
+        self.request = request
+        self.grace_period = GracePeriod(rcu, f"rcu:{self.name}")
+        self.begun = False
+        self.done = Completion(rcu.core, f"{self.name}.done", f"rcu-{self.name}")
 
 
 class ReadSection:
@@ -60,24 +94,30 @@ class ReadSection:
         self.rcu = rcu
 
     async def __aenter__(self) -> None:
-        if self.rcu.core.controlled:
-            await point(self.rcu.read_op)
-        self.rcu.enter(self.rcu.core.current)
+        rcu = self.rcu
+        if rcu.core.controlled:
+            await point(rcu.lock_op)
+        rcu.enter(rcu.core.current)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if keeps_locks(kind):
             return
-        if self.rcu.core.controlled:
-            await point(self.rcu.read_op)
-        self.rcu.leave(self.rcu.core.current)
+        rcu = self.rcu
+        if rcu.core.controlled:
+            await point(rcu.unlock_op)
+        rcu.leave(rcu.core.current)
 
 
 class Rcu(Actor):
-    """The kernel's RCU machinery: an actor whose threads run the callbacks.
+    """The kernel's RCU machinery.
 
-    Under a controlled runtime a grace period may end as soon as its readers are gone, which is one
-    choice among others. Under the free runtime it ends when someone asks (:meth:`barrier`), so that
-    nothing depends on time.
+    Under a controlled runtime each callback has a thread of its own, which may run as soon as the
+    callback's readers are gone: that it does is one choice among others. Under the free runtime
+    callbacks run when someone asks (:meth:`rcu_barrier`), so that nothing depends on time.
+
+    Attributes:
+        readers: threads inside a read section.
+        callbacks: those that have not run to their end, oldest first.
     """
 
     kind = "rcu"
@@ -85,15 +125,15 @@ class Rcu(Actor):
     def __init__(self, core: Core) -> None:
         super().__init__(core)
         self.readers: list[Thread] = []
-        self.grace_periods: list[GracePeriod] = []
-        self.barriers: list[Barrier] = []
-        self.asked = False
-        self.read_op = Op("rcu", self.id, False)
+        self.callbacks: list[Callback] = []
+        self.section = ReadSection(self)
+        self.lock_op = Op("rcu", self.id, False, None, "read-lock")
+        self.unlock_op = Op("rcu", self.id, False, None, "read-unlock")
         self.queue_op = Op("rcu", self.id, True)
 
     def read_lock(self) -> ReadSection:
         """Return the block during which the running thread is a reader."""
-        return ReadSection(self)
+        return self.section
 
     def enter(self, thread: Thread) -> None:
         """Open a read section of ``thread``."""
@@ -106,50 +146,33 @@ class Rcu(Actor):
         thread.rcu_nesting -= 1
         if thread.rcu_nesting == 0:
             self.readers.remove(thread)
-            for grace_period in self.grace_periods:
-                if thread in grace_period.readers:
-                    grace_period.readers.remove(thread)
-                    self.core.changed(grace_period)
+            for callback in self.callbacks:
+                callback.grace_period.left(thread)
 
     async def call_rcu(self, target: str, request: Request[Any]) -> None:
         """Have ``target`` serve ``request`` after a grace period. Kernel: ``call_rcu``."""
         if self.core.controlled:
             await point(self.queue_op)
-        name = self.core.number("callback")
-        grace_period = GracePeriod(self, f"rcu:{name}")
-        self.grace_periods.append(grace_period)
-        self.core.spawn(self, self._run(grace_period, target, request), f"rcu-{name}", daemon=True)
+        callback = Callback(self, target, request)
+        self.callbacks.append(callback)
+        if self.core.controlled:
+            callback.begun = True
+            self.core.spawn(self, self.run(callback), f"rcu-{callback.name}", daemon=True)
 
-    async def _run(self, grace_period: GracePeriod, target: str, request: Request[Any]) -> None:
-        await grace_period.wait()
-        await call(target, request)
-        self.grace_periods.remove(grace_period)
-        for barrier in self.barriers:
-            barrier.look()
+    async def run(self, callback: Callback) -> None:
+        """Wait for the grace period of a callback and run it. Kernel: ``rcu_do_batch``."""
+        try:
+            await callback.grace_period.wait()
+            await call(callback.target, callback.request)
+        finally:
+            self.callbacks.remove(callback)
+            callback.done.complete()
 
     async def rcu_barrier(self) -> None:
         """Wait until every callback queued so far has run. Kernel: ``rcu_barrier``."""
-        barrier = Barrier(self)
-        self.barriers.append(barrier)
-        self.asked = True
-        for grace_period in list(self.grace_periods):
-            self.core.changed(grace_period)
-        await barrier.done.wait()
-        self.barriers.remove(barrier)
-        self.asked = bool(self.barriers)
-
-
-class Barrier:
-    """One waiter for all the callbacks that were queued when it came."""
-
-    def __init__(self, rcu: Rcu) -> None:
-        self.rcu = rcu
-        self.left = list(rcu.grace_periods)
-        self.done = Completion(rcu.core, f"{rcu.id}.barrier", rcu.id)
-        self.look()
-
-    def look(self) -> None:
-        """Count what is left; complete when nothing is."""
-        self.left = [g for g in self.left if g in self.rcu.grace_periods]
-        if not self.left:
-            self.done.complete()
+        for callback in list(self.callbacks):
+            if callback.begun:
+                await callback.done.wait()
+            else:
+                callback.begun = True
+                await self.run(callback)

@@ -43,7 +43,7 @@ class Guard:
         raise NotImplementedError  # pragma: no cover - every guard says its own
 
     def holders(self) -> list[str]:
-        """Names of the threads that keep others waiting."""
+        """Names of the threads that keep others waiting; the dead among them are marked."""
         return []
 
 
@@ -66,23 +66,20 @@ class Mutex(Guard):
         return self.owner is None
 
     def holders(self) -> list[str]:
-        return [self.owner.name] if self.owner else []
+        return names_of([self.owner] if self.owner else [])
 
     @types.coroutine
     def acquire(self) -> Generator[Op, Any, None]:
         """Wait until the mutex is free and take it."""
-        core = self.core
-        core.about_to_take(self, "write")
+        core, op = self.core, self.acquire_op
+        if core.lock_watch is not None:
+            core.lock_watch(core.current, self.name, "write")
         if core.controlled:
-            yield self.acquire_op
+            yield op
         while self.owner is not None:
-            yield self.acquire_op
-        thread = core.current
-        self.owner = thread
-        thread.held.append((self.name, "write"))
-        core.changed(self)
-        if core.tracing:
-            core.trace(self.acquire_op)
+            yield op
+        self.owner = core.current
+        taken(self, op)
 
     @types.coroutine
     def release(self) -> Generator[Op, Any, None]:
@@ -91,124 +88,116 @@ class Mutex(Guard):
         Raises:
             EmulatorError: the running thread does not own it.
         """
-        core = self.core
-        if core.controlled:
+        if self.core.controlled:
             yield self.release_op
-        if self.owner is not core.current:
-            raise EmulatorError(f"{core.current.name} releases {self.name}, which it does not own")
+        if self.owner is not self.core.current:
+            raise not_held(self)
         self.owner = None
-        core.current.held.remove((self.name, "write"))
-        core.changed(self)
-        if core.tracing:
-            core.trace(self.release_op)
+        given_back(self, self.acquire_op, self.release_op)
 
-    async def __aenter__(self) -> None:
-        await self.acquire()
+    __aenter__ = acquire
 
-    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if keeps_locks(kind):
-            return
-        await self.release()
-
-
-def keeps_locks(kind: type[BaseException] | None) -> bool:
-    """Whether a block that ends by an exception of this type leaves its locks held."""
-    return kind is not None and issubclass(kind, (KernelOops, GeneratorExit))
+    @types.coroutine
+    def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> Generator[Op, Any, None]:
+        if kind is None or not keeps_locks(kind):
+            yield from self.release()
 
 
 class RwSem(Guard):
     """A sleeping lock with many readers or one writer; ``read()`` and ``write()`` are its two sides."""
 
-    __slots__ = ("ops", "readers", "writer")
+    __slots__ = ("_read", "_write", "readers", "writer")
 
     def __init__(self, core: Core, name: str) -> None:
         super().__init__(core, name)
         self.writer: Thread | None = None
         self.readers: list[Thread] = []
-        self.ops = {
-            "read": (Op("lock", name, False, self, "read"), Op("lock", name, False, None, "read-release")),
-            "write": (Op("lock", name, True, self, "write"), Op("lock", name, True, None, "write-release")),
-        }
+        self._read = Side(self, "read", write=False)
+        self._write = Side(self, "write", write=True)
 
     def passes(self, op: Op) -> bool:
-        return self.writer is None and (op.mode == "read" or not self.readers)
+        return self.writer is None and not (op.write and self.readers)
 
     def holders(self) -> list[str]:
-        return [t.name for t in ([self.writer] if self.writer else self.readers)]
+        return names_of([self.writer] if self.writer else self.readers)
 
     def read(self) -> Side:
         """Return the block that holds the lock together with other readers."""
-        return Side(self, "read")
+        return self._read
 
     def write(self) -> Side:
         """Return the block that holds the lock alone."""
-        return Side(self, "write")
-
-    @types.coroutine
-    def acquire(self, mode: str) -> Generator[Op, Any, None]:
-        """Wait until the lock can be taken in ``mode`` (``read`` or ``write``) and take it."""
-        core = self.core
-        core.about_to_take(self, mode)
-        op = self.ops[mode][0]
-        if core.controlled:
-            yield op
-        while not self.passes(op):
-            yield op
-        if mode == "read":
-            self.readers.append(core.current)
-        else:
-            self.writer = core.current
-        core.current.held.append((self.name, mode))
-        core.changed(self)
-        if core.tracing:
-            core.trace(op)
-
-    @types.coroutine
-    def release(self, mode: str) -> Generator[Op, Any, None]:
-        """Give the lock back that was taken in ``mode``."""
-        core = self.core
-        op = self.ops[mode][1]
-        if core.controlled:
-            yield op
-        if mode == "read":
-            self.readers.remove(core.current)
-        else:
-            self.writer = None
-        core.current.held.remove((self.name, mode))
-        core.changed(self)
-        if core.tracing:
-            core.trace(op)
+        return self._write
 
 
 class Side:
-    """One use of a :class:`RwSem` as an ``async with`` block."""
+    """One way to hold a :class:`RwSem`, as an ``async with`` block."""
 
-    __slots__ = ("lock", "mode")
+    __slots__ = ("lock", "release_op", "take_op")
 
-    def __init__(self, lock: RwSem, mode: str) -> None:
+    def __init__(self, lock: RwSem, mode: str, write: bool) -> None:
         self.lock = lock
-        self.mode = mode
+        self.take_op = Op("lock", lock.name, write, lock, mode)
+        self.release_op = Op("lock", lock.name, write, None, f"{mode}-release")
 
-    async def __aenter__(self) -> None:
-        await self.lock.acquire(self.mode)
+    @types.coroutine
+    def acquire(self) -> Generator[Op, Any, None]:
+        """Wait until the lock can be taken this way and take it."""
+        lock, op = self.lock, self.take_op
+        core = lock.core
+        if core.lock_watch is not None:
+            core.lock_watch(core.current, lock.name, op.mode)
+        if core.controlled:
+            yield op
+        while lock.writer is not None or (op.write and lock.readers):
+            yield op
+        if op.write:
+            lock.writer = core.current
+        else:
+            lock.readers.append(core.current)
+        taken(lock, op)
 
-    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if keeps_locks(kind):
-            return
-        await self.lock.release(self.mode)
+    @types.coroutine
+    def release(self) -> Generator[Op, Any, None]:
+        """Give the lock back.
+
+        Raises:
+            EmulatorError: the running thread does not hold it this way.
+        """
+        lock, op = self.lock, self.take_op
+        core = lock.core
+        if core.controlled:
+            yield self.release_op
+        if op not in core.current.held:
+            raise not_held(lock)
+        if op.write:
+            lock.writer = None
+        else:
+            lock.readers.remove(core.current)
+        given_back(lock, op, self.release_op)
+
+    __aenter__ = acquire
+
+    @types.coroutine
+    def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> Generator[Op, Any, None]:
+        if kind is None or not keeps_locks(kind):
+            yield from self.release()
 
 
 class Completion(Guard):
-    """A condition that becomes true once: ``wait()`` returns when ``complete()`` was called."""
+    """A condition that becomes true once: ``wait()`` returns when ``complete()`` was called.
 
-    __slots__ = ("done", "signal_op", "wait_op", "whom")
+    Attributes:
+        whom: the name of the thread that will complete it, for reports; "" when nobody can say.
+    """
+
+    __slots__ = ("done", "wait_op", "whom")
 
     def __init__(self, core: Core, name: str, whom: str = "") -> None:
         super().__init__(core, name)
         self.done = False
         self.whom = whom
         self.wait_op = Op("thread", name, False, self, "wait")
-        self.signal_op = Op("thread", name, True, None, "complete")
 
     def passes(self, op: Op) -> bool:
         return self.done
@@ -228,3 +217,38 @@ class Completion(Guard):
             yield self.wait_op
         while not self.done:
             yield self.wait_op
+
+
+def taken(lock: Guard, op: Op) -> None:
+    """The running thread has taken ``lock`` by ``op``: note it, and tell the others who stand there."""
+    core = lock.core
+    core.current.held.append(op)
+    if lock.contenders:
+        core.changed(lock)
+    if core.tracing:
+        core.trace(op)
+
+
+def given_back(lock: Guard, op: Op, release_op: Op) -> None:
+    """The running thread has given ``lock`` back that it had taken by ``op``."""
+    core = lock.core
+    core.current.held.remove(op)
+    if lock.contenders:
+        core.changed(lock)
+    if core.tracing:
+        core.trace(release_op)
+
+
+def not_held(lock: Guard) -> EmulatorError:
+    """The error of a release by a thread that does not hold the lock."""
+    return EmulatorError(f"{lock.core.current.name} releases {lock.name}, which it does not hold")
+
+
+def keeps_locks(kind: type[BaseException] | None) -> bool:
+    """Whether a block that ends by an exception of this type leaves its locks held."""
+    return kind is not None and issubclass(kind, (KernelOops, GeneratorExit))
+
+
+def names_of(threads: list[Thread]) -> list[str]:
+    """Names of threads for a report; one that has crashed holds its locks for ever."""
+    return [f"{t.name} (dead)" if t.finished else t.name for t in threads]

@@ -26,8 +26,9 @@ class Thread:
         pending: the operation that the thread has declared and not yet performed.
         call: the request it is about to send, when ``pending`` is a message.
         task: the kernel's ``current`` of this thread; None for a thread of the machine itself.
-        held: names and modes of the locks it holds, in the order of taking.
+        held: the operations by which it took the locks that it holds, in order.
         rcu_nesting: how deep it is in RCU read sections.
+        home: where the trio task waits that runs its outermost frame (free runtime only).
     """
 
     __slots__ = (
@@ -41,7 +42,6 @@ class Thread:
         "held",
         "home",
         "index",
-        "joiners",
         "name",
         "pending",
         "rcu_nesting",
@@ -66,9 +66,8 @@ class Thread:
         self.error: BaseException | None = None
         self.result: Any = None
         self.task: Any = None
-        self.held: list[tuple[str, str]] = []
+        self.held: list[Op] = []
         self.rcu_nesting = 0
-        self.joiners: Guard | None = None
         self.home: Any = None
 
     def place(self) -> str:

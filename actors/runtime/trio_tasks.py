@@ -10,6 +10,8 @@ import trio
 
 from actors.runtime.actor import Actor
 from actors.runtime.core import Chooser, Core
+from actors.runtime.errors import EmulatorError
+from actors.runtime.inbox import Inbox
 from actors.runtime.thread import Thread
 
 INBOX_CAPACITY = 1024
@@ -30,7 +32,7 @@ class TrioTasks(Core):
         super().__init__(chooser)
         self.nursery = nursery
         self.capacity = capacity
-        self.inboxes: dict[str, trio.MemorySendChannel[Thread]] = {}
+        self.inboxes: dict[str, Inbox] = {}
 
     def register(self, actor: Actor) -> str:
         """Name the actor and start its task."""
@@ -45,14 +47,37 @@ class TrioTasks(Core):
 
     def start_task(self, actor: Actor, name: str) -> None:
         """Start the trio task of an actor that is in the directory."""
-        send, receive = trio.open_memory_channel[Thread](self.capacity)
-        self.inboxes[name] = send
-        self.nursery.start_soon(self.serve, actor, receive, name=name)
+        inbox = self.inboxes[name] = self.new_inbox()
+        self.nursery.start_soon(self.serve_until_end, actor, name, inbox, name=name)
 
-    async def serve(self, actor: Actor, inbox: trio.MemoryReceiveChannel[Thread]) -> None:
+    def new_inbox(self) -> Inbox:
+        """Return an inbox for an actor."""
+        return Inbox(self.capacity)
+
+    async def serve_until_end(self, actor: Actor, name: str, inbox: Inbox) -> None:
+        """Serve the inbox of an actor; whoever sends to it after its end is told so."""
+        try:
+            await self.serve(actor, name, inbox)
+        finally:
+            inbox.close()
+
+    async def serve(self, actor: Actor, name: str, inbox: Inbox) -> None:
         """Run what arrives in ``inbox`` inside ``actor`` until the machine ends."""
         raise NotImplementedError  # pragma: no cover
 
     def whereabouts(self, thread: Thread) -> str:
         """The id of the actor in which ``thread`` goes on."""
         return thread.call.target if thread.call is not None else thread.frames[-1][0].id
+
+    def hand_over(self, thread: Thread, name: str) -> None:
+        """Put ``thread`` into the inbox of the actor in which it goes on.
+
+        Raises:
+            EmulatorError: the machine has ended, or more threads are about than inboxes are for.
+        """
+        try:
+            self.inboxes[name].send(thread)
+        except trio.BrokenResourceError:
+            raise EmulatorError(f"{thread.name} goes on in {name}, but the machine has ended") from None
+        except trio.WouldBlock:
+            raise EmulatorError(f"more than {self.capacity} threads wait for {name}") from None

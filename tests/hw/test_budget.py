@@ -94,7 +94,7 @@ def test_what_was_emptied_is_gone_from_the_snapshot() -> None:
     for index in range(4000, 5000):
         table.xchg(index, 0, 0)
         table.set_ua(index, 0)
-    assert len(pickle.dumps(table, 5)) == before
+    assert len(pickle.dumps(table, 5)) < before + 16  # no entry, only how often it changed
 
 
 def test_runs_are_far_cheaper_than_steps() -> None:

@@ -354,3 +354,11 @@ def test_where_memory_is() -> None:
     memory = PhysicalMemory(64 * MIB, 4096, {21: 1})
     pfn = memory.allocate_huge(21, "a")
     assert [memory.has_frame(p) for p in (0, 255, 256, pfn, pfn + 511, pfn + 512)] == [0, 0, 1, 1, 1, 0]
+
+
+def test_clean_is_in_use_and_not_dirty() -> None:
+    memory = PhysicalMemory(64 << 20, 65536)
+    pfns = memory.allocate(4, "mm:0")
+    memory.set_dirty(pfns[:1])
+    memory.put(pfns[3:])
+    assert memory.clean(pfns).tolist() == [False, True, True, False]

@@ -8,8 +8,17 @@ from actors.kernel.composition import Piece
 from actors.kernel.container import Container
 from actors.kernel.cpu import INIT_MM, Cpu
 from actors.kernel.group import Group
-from actors.kernel.messages import Mmdrop, Mmgrab, NewRegion, ReleaseOwnership, TableGroup, TakeOwnership
+from actors.kernel.messages import (
+    ContainerHasIommu,
+    Mmdrop,
+    Mmgrab,
+    NewRegion,
+    ReleaseOwnership,
+    TableGroup,
+    TakeOwnership,
+)
 from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.task import File
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.runtime.ops import call
 from hw import Ua, low_bit_shift
@@ -108,10 +117,37 @@ class BadContainerFdEinval(Difference):
             return -EINVAL
 
 
+class DeviceNameLookedUpLast(Difference):
+    slug = "device-name-looked-up-last"
+    title = "GET_DEVICE_FD looks at the container before it looks for a device of that name"
+    versions = "up to v5.19"
+    remedy = "an unknown name is -ENODEV whatever else is wrong (E.2)"
+
+    class group(Group):
+        async def vfio_group_ioctl_get_device_fd(self, device: str, file: File) -> int:
+            container = await self.container.get()
+            if container is None or not await call(container, ContainerHasIommu()):
+                return -EINVAL
+            return await super().vfio_group_ioctl_get_device_fd(device, file)
+
+
+class HugePagesStay(Difference):
+    slug = "huge-pages-stay"
+    title = "MADV_DONTNEED refuses hugetlb mappings"
+    versions = "up to v5.17"
+    remedy = "whole huge pages are dropped like any others"
+
+    class mm(Mm):
+        def huge_pages_stay(self) -> bool:
+            return True
+
+
 class OwnershipTakenAtAttach(Difference):
     slug = "ownership-taken-at-attach"
     title = "a PE is taken from the host when its group is attached to the driver"
-    commit = 'a940904443e4 "powerpc/iommu: Add iommu_ops to report capabilities and allow blocking domains", v6.4'
+    commit = (
+        'a940904443e4 "powerpc/iommu: Add iommu_ops to report capabilities and allow blocking domains", v6.4'
+    )
     versions = "up to v6.3"
     remedy = "it is taken when the group joins a container (B.16, D.7)"
 
@@ -189,7 +225,7 @@ class WindowLimitedByRam(Difference):
 class ViewMadeByFirstMap(Difference):
     slug = "view-made-by-first-map"
     title = "the userspace view of a table is made, and charged, by the first v2 MAP"
-    commit = '39701e56f5f1 (v4.10); it comes with the table since v4.19'
+    commit = "39701e56f5f1 (v4.10); it comes with the table since v4.19"
     versions = "v4.10 to v4.18"
     remedy = "the view comes with the table (A.1, B.10)"
 
@@ -278,6 +314,8 @@ PIECES: tuple[type[Piece], ...] = (
     RegionsCreatedUnderMutex,
     NoRegionPageShift,
     BadContainerFdEinval,
+    DeviceNameLookedUpLast,
+    HugePagesStay,
     DefaultWindowAtAttach,
     OwnershipTakenAtAttach,
     V1RefusedOnIoda2,

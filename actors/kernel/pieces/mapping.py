@@ -26,6 +26,7 @@ class V1ContainedFailPinLeak(Piece):
     trigger = "v1 MAP over a table with IOMMU pages larger than the backing pages: -EPERM"
     remedy = "the pin is dropped before -EPERM is returned"
     invariants = ("J-P1",)
+    failpoints = ("tce_page_is_contained",)
 
     class container(Container):
         def release_uncontained(self, table: IommuTable, pfn: int) -> None:
@@ -110,7 +111,9 @@ class ClearNpagesIgnored(Piece):
     slug = "clear-npages-ignored"
     number = "41"
     title = "only the first page of an UNMAP is checked against the end of the window"
-    commit = 'b1af23d836f8 (v4.12); mended by "powerpc/iommu: Fix the overflow validation in iommu_tce_check_ioba"'
+    commit = (
+        'b1af23d836f8 (v4.12); mended by "powerpc/iommu: Fix the overflow validation in iommu_tce_check_ioba"'
+    )
     versions = "v4.12 to 2026"
     symptom = "memory after the TCE table is cleared"
     trigger = "UNMAP that begins inside a window and ends outside"
@@ -152,7 +155,9 @@ class ClearSoftlockup(Piece):
     class container(Container):
         def watch_clear(self, count: int) -> None:
             if count >= SOFT_LOCKUP_ENTRIES:
-                self.world.misuse("J-Q3", f"soft lockup: {count} entries cleared in one go", "tce_iommu_clear")
+                self.world.misuse(
+                    "J-Q3", f"soft lockup: {count} entries cleared in one go", "tce_iommu_clear"
+                )
 
 
 class StaleTranslationWindow(Piece):
@@ -210,7 +215,9 @@ class TceLevelRace(Piece):
             install = table.hw.install_view_level if view else table.hw.install_level
             lost = install(index, level, depth)
             if lost:
-                self.world.misuse("J-T6", f"{table.name}: {lost} entries lost with the level at {index:#x}", "pnv_tce")
+                self.world.misuse(
+                    "J-T6", f"{table.name}: {lost} entries lost with the level at {index:#x}", "pnv_tce"
+                )
 
 
 class TceViewRace(Piece):
@@ -236,9 +243,11 @@ class TceViewRace(Piece):
                     return ret, NO_ENTRY
             if self.core.controlled:
                 await point(table.view(index))
+            table.check("tce_iommu_build_v2")
             old = old._replace(ua=table.hw.ua(index))
             if self.core.controlled:
                 await point(table.view(index))
+            table.check("tce_iommu_build_v2")
             self.store_view(table, index, ua if perm else 0)
             return 0, old
 

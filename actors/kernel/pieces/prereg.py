@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+import numpy as np
+from numpy.typing import NDArray
+
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
 from actors.kernel.messages import MmIommuPut, NewRegion
 from actors.kernel.mm_iommu import Mm, Region
 from actors.kernel.tce_container import TceContainer
+from actors.runtime.errors import KernelOops
 from actors.runtime.ops import call
 
 
@@ -36,7 +40,9 @@ class UnregisterBusySwallowed(Piece):
     versions = "v5.0 and later"
     symptom = "UNREGISTER_MEMORY succeeds, the pages stay pinned and charged for ever"
     trigger = "unregister a region while a TCE points into it"
-    remedy = "the extra reference of the lookup is dropped first, so that -EBUSY of the last one is the answer"
+    remedy = (
+        "the extra reference of the lookup is dropped first, so that -EBUSY of the last one is the answer"
+    )
     invariants = ("J-R2", "J-Q1", "J-Q2")
 
     class container(Container):
@@ -119,13 +125,100 @@ class AccountUnderflowWrap(Piece):
 class CmaPinned(Piece):
     slug = "cma-pinned"
     number = "27"
-    title = "compound pages in CMA areas are pinned where they are"
-    commit = '678e174c4c16 "powerpc/mm/iommu: allow migration of cma allocated pages during mm_iommu_do_alloc"'
-    versions = "v4.9 to v5.0 for compound pages"
+    title = "pages in CMA areas are pinned where they are"
+    commit = '678e174c4c16 "powerpc/mm/iommu: allow migration of cma allocated pages during mm_iommu_do_alloc", v5.1'
+    versions = "before v4.9; compound pages up to v5.0"
     symptom = "later contiguous allocations fail because a region pins pages inside CMA"
     trigger = "register memory that lies in CMA"
-    remedy = "pages are migrated out of CMA before they are pinned"
+    remedy = "pages are moved out of CMA before they are pinned"
     invariants = ("J-P3",)
+    failpoints = ("alloc_pages.cma",)
+
+    class mm(Mm):
+        def migrate_out_of_cma(self, first: int, count: int) -> None:
+            return None
+
+
+class HugetlbOnly(Piece):
+    slug = "hugetlb-only"
+    number = "26"
+    title = "transparent huge pages count as large backing, though they can be split"
+    commit = '7f1882517420 "powerpc/mm/iommu: allow large IOMMU page size only for hugetlb backing", v5.1'
+    versions = "v4.18 to v5.0"
+    symptom = "a large IOMMU page over memory whose backing may change"
+    trigger = "register memory advised to be huge, MAP it with large IOMMU pages"
+    remedy = "only hugetlb backing counts"
+    invariants = ("J-T2",)
+
+    class mm(Mm):
+        def mm_iommu_page_shift(self, region: Region) -> None:
+            region.pageshift = min(region.pageshift, int(self.memory.backing_shift(region.pfns).min()))
+
+
+class ThpPageshift(Piece):
+    slug = "thp-pageshift"
+    number = "25"
+    title = "a region with large pages is taken for one with small pages"
+    commit = '"KVM: PPC: Book3S: Fix guest DMA when guest partially backed by THP pages", v4.19'
+    versions = "v4.18"
+    symptom = "MAP with large IOMMU pages over hugetlb memory is refused"
+    trigger = "register hugetlb memory, MAP it with IOMMU pages of that size"
+    remedy = "the backing of each page decides"
+
+    class mm(Mm):
+        def mm_iommu_page_shift(self, region: Region) -> None:
+            region.pageshift = self.memory.page_shift
+
+
+class DoAllocPutHpa(Piece):
+    slug = "do-alloc-put-hpa"
+    number = "18"
+    title = "the undo of an overlapping REGISTER takes physical addresses for page pointers"
+    commit = 'c4b78169e366 "powerpc/book3s64: Fix error handling in mm_iommu_do_alloc()", v5.6'
+    versions = "v5.1 to v5.5"
+    symptom = "oops in mm_iommu_do_alloc"
+    trigger = "register a range, then one that overlaps it"
+    remedy = "addresses are converted after the last point of failure"
+    invariants = ("J-P1",)
+
+    class mm(Mm):
+        def undo_pins(self, pfns: NDArray[np.uint32]) -> None:
+            raise KernelOops("unpin of a physical address", "mm_iommu_do_alloc", "J-P1")
+
+
+class LargeRegionPin(Piece):
+    slug = "large-region-pin"
+    number = "19"
+    title = "a region whose array of pages exceeds one buddy allocation cannot be registered"
+    commit = '7a3a4d763837 "powerpc/mm_iommu: Allow pinning large regions", v5.1'
+    versions = "v5.1-rc"
+    symptom = "REGISTER of a large guest fails with -ENOMEM"
+    trigger = "register more than 2 Mi pages at once"
+    remedy = "pages are pinned in chunks"
+
+    class mm(Mm):
+        def array_fits(self, entries: int) -> bool:
+            return super().array_fits(entries) and entries <= self.pin_chunk_pages()
+
+
+class ZeroSizeRegister(Piece):
+    slug = "zero-size-register"
+    number = "33"
+    title = "a range of no pages becomes a region"
+    commit = "an oddity of the checks: vmalloc of 0 bytes is what refuses it"
+    versions = "none: recorded kernels answer -ENOMEM"
+    symptom = "an empty region on the list"
+    trigger = "REGISTER with size 0"
+    remedy = "-ENOMEM, as recorded"
+    invariants = ("J-R1",)
+
+    class mm(Mm):
+        def array_fits(self, entries: int) -> bool:
+            return entries == 0 or super().array_fits(entries)
+
+        def mm_iommu_page_shift(self, region: Region) -> None:
+            if region.entries:
+                super().mm_iommu_page_shift(region)
 
 
 PIECES: tuple[type[Piece], ...] = (
@@ -135,4 +228,10 @@ PIECES: tuple[type[Piece], ...] = (
     RcuReadersUnprotected,
     LookupUaf,
     AccountUnderflowWrap,
+    CmaPinned,
+    HugetlbOnly,
+    ThpPageshift,
+    DoAllocPutHpa,
+    LargeRegionPin,
+    ZeroSizeRegister,
 )

@@ -6,10 +6,10 @@ from errno import EBUSY
 
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
+from actors.kernel.group import Group
 from actors.kernel.messages import TableGroup, UnsetWindow
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import TceCreate
-from actors.runtime.cells import free
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import call
 
@@ -77,7 +77,7 @@ class AttachFailLeavesPending(Piece):
     trigger = "taking ownership of the first group fails"
     remedy = "a window is owed only when the group was attached"
     invariants = ("J-A3",)
-    failpoints = ("take_ownership",)
+    failpoints = ("tce_iommu_take_ownership",)
 
     class container(Container):
         async def owe_default_window(self, container: TceContainer, ret: int) -> None:
@@ -96,7 +96,9 @@ class TceCreateMutexLeak(Piece):
     invariants = ("J-K1",)
 
     class container(Container):
-        async def tce_iommu_create_windows(self, container: TceContainer, create: TceCreate) -> tuple[int, int]:
+        async def tce_iommu_create_windows(
+            self, container: TceContainer, create: TceCreate
+        ) -> tuple[int, int]:
             await container.lock.acquire()
             ret = await self.tce_iommu_create_default_window(container)
             if ret:
@@ -112,7 +114,9 @@ class SecondGroupNoWindows(Piece):
     slug = "second-group-no-windows"
     number = "9"
     title = "a group that joins a container with windows gets none of them"
-    commit = '6f01cc692a16 (v4.10); "vfio/spapr_tce: Set window when adding additional groups to container", v4.11'
+    commit = (
+        '6f01cc692a16 (v4.10); "vfio/spapr_tce: Set window when adding additional groups to container", v4.11'
+    )
     versions = "v4.10"
     symptom = "every DMA of the second group faults"
     trigger = "attach a group, make a window, attach another group"
@@ -176,7 +180,7 @@ class AttachErrorFreesSibling(Piece):
         ) -> int:
             ret = super().may_attach(container, attached, group)
             if ret and attached:
-                free(container.group_list)
+                container.group_list.freed = True
             return ret
 
 
@@ -244,6 +248,72 @@ class TableSizeSmall(Piece):
             return False
 
 
+class OverallocatedWarn(Piece):
+    slug = "overallocated-warn"
+    number = "56"
+    title = "a table whose size differs in any way from what was charged is warned about"
+    commit = "v4.13 or so: only a larger one is"
+    versions = "up to v4.12"
+    symptom = "a warning at each creation of a small table with levels"
+    trigger = "TCE_CREATE of a small window with two or more levels"
+    remedy = "the sizes agree"
+    invariants = ("J-L1",)
+
+    class container(TableSizeSmall.container):
+        async def tce_iommu_create_table(
+            self, container: TceContainer, num: int, page_shift: int, window_size: int, levels: int
+        ) -> tuple[int, IommuTable | None]:
+            ret, table = await super().tce_iommu_create_table(container, num, page_shift, window_size, levels)
+            charged = self.pnv_pci_ioda2_get_table_size(page_shift, window_size, levels)
+            if table is not None and table.hw.it_allocated_size != charged:
+                made = table.hw.it_allocated_size
+                self.world.warn(
+                    f"{table.name} has {made} bytes, {charged} were charged", "tce_iommu_create_table"
+                )
+            return ret, table
+
+
+class TooManyLevels(Piece):
+    slug = "too-many-levels"
+    number = "54"
+    title = "a table may decode more bits than a bus address has"
+    commit = '7aafac11e308 "powerpc/powernv/ioda2: Gracefully fail if too many TCE levels requested", v4.11'
+    versions = "up to v4.10"
+    symptom = "hang or corruption when the table is walked"
+    trigger = "TCE_CREATE with more levels than the window needs"
+    remedy = "-EINVAL from 55 bits on"
+    invariants = ("J-T3",)
+
+    class container(Container):
+        def max_address_bits(self) -> int:
+            return max(super().max_address_bits(), 1 << 10)
+
+        def pnv_pci_ioda2_create_table(
+            self, num: int, page_shift: int, window_size: int, levels: int
+        ) -> IommuTable | int:
+            table = super().pnv_pci_ioda2_create_table(num, page_shift, window_size, levels)
+            if isinstance(table, IommuTable) and table.hw.geometry.address_bits > 64:
+                bits = table.hw.geometry.address_bits
+                self.world.misuse("J-T3", f"{table.name} decodes {bits} bits of bus address", "pnv_tce")
+            return table
+
+
+class ReleaseOwnershipLost(Piece):
+    slug = "release-ownership-lost"
+    number = "52"
+    title = "the host does not get its default window back"
+    commit = 'd2d00e15808c "powerpc: iommu: Bring back table group release_ownership() call", v6.8'
+    versions = "v6.4 to v6.7"
+    symptom = "after VFIO the host driver of the device has no DMA window"
+    trigger = "a group leaves its container"
+    remedy = "release_ownership sets the host's window and bypass again"
+    invariants = ("J-Q4",)
+
+    class group(Group):
+        async def release_ownership(self) -> None:
+            return None
+
+
 PIECES: tuple[type[Piece], ...] = (
     DefaultWindowDoubleCreate,
     RemovePendingUnlocked,
@@ -257,4 +327,7 @@ PIECES: tuple[type[Piece], ...] = (
     ClearAfterUnset,
     UnsetAlreadyUnset,
     TableSizeSmall,
+    OverallocatedWarn,
+    TooManyLevels,
+    ReleaseOwnershipLost,
 )

@@ -1,0 +1,57 @@
+# tcemu: `make stress` sets up and runs the main job, `make test` sets up and tests.
+#
+# Needed beforehand: python3 (3.11 or newer) with venv and pip, and make. Everything else goes into
+# .venv. Another interpreter: `make PYTHON=python3.12 test`; options: `make stress ARGS="--kernel v6.12"`.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+.PHONY: help stress test test-slow bench lint types contracts check clean
+
+help:                          ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+stress: $(VENV)/.run           ## Set up, and search teardown orders of everything built in
+	@$(BIN)/tcemu stress $(ARGS)
+
+test: $(VENV)/.test            ## Set up, and run the tests
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.test       ## Run the longer searches
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: $(VENV)/.test           ## Measure, each figure beside its baseline
+	$(BIN)/python tests/benchmarks/run $(ARGS)
+
+lint: $(VENV)/.dev             ## Look for mistakes in style
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev            ## Check the types
+	$(BIN)/mypy -p actors -p hw
+
+contracts: $(VENV)/.dev        ## Check who may import whom
+	$(BIN)/lint-imports
+
+check: lint types contracts test   ## Everything that CI checks
+
+clean:                         ## Remove the environment and everything generated
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tcemu *.egg-info
+
+# The environment. A stamp says what has been installed since pyproject.toml last changed.
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	@touch $(VENV)/.run $(VENV)/.test $@

@@ -1,0 +1,7 @@
+"""``python -m actors.cli`` is ``tcemu``."""
+
+from __future__ import annotations
+
+from actors.cli.app import main
+
+main()

@@ -1,0 +1,52 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_kernel(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The kernels whose names begin so."""
+    from actors.kernel.generations import GENERATIONS  # noqa: PLC0415 - only for completion
+
+    return [CompletionItem(n, help=g.about) for n, g in GENERATIONS.items() if n.startswith(incomplete)]
+
+
+def complete_defect(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The defects and differences whose slugs begin so."""
+    from actors.kernel.catalogue import piece_names  # noqa: PLC0415 - only for completion
+
+    return [CompletionItem(s, help=p.title) for s, p in piece_names().items() if s.startswith(incomplete)]
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(command)
+
+
+def kernel_option(text: str, multiple: bool = False) -> Callable[[F], F]:
+    """``--kernel NAME``; the name is judged when the kernel is composed."""
+    name = "kernels" if multiple else "kernel"
+    return click.option(
+        "--kernel", name, metavar="NAME", multiple=multiple, shell_complete=complete_kernel, help=text
+    )
+
+
+def switches(command: F) -> F:
+    """``--with`` and ``--without``."""
+    for name, flag, text in (("without", "--without", "off"), ("with_", "--with", "on")):
+        command = click.option(
+            flag,
+            name,
+            metavar="DEFECT",
+            multiple=True,
+            shell_complete=complete_defect,
+            help=f"Switch a defect {text}; may be repeated.",
+        )(command)
+    return command

@@ -1,0 +1,81 @@
+"""What can be run under many orders: a built-in scenario, a program file, a function of a machine."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+from actors.cli.exits import BadInput
+from actors.explore.scenarios import builtin_scenarios
+from actors.kernel.catalogue import find_kernel, find_piece, nearest
+from actors.kernel.composition import UnknownPiece
+from actors.machine import Scenario
+from actors.program import Program, ProgramError, load_program
+
+Subject = Program | Scenario
+
+
+def find_subject(name: str) -> Subject:
+    """What a word of the command line means.
+
+    Raises:
+        ProgramError: a file that is malformed or not there.
+        BadInput: no file, no built-in scenario and no function of that name.
+    """
+    if ":" in name and not Path(name).exists():
+        return find_function(name)
+    if Path(name).is_file() or "/" in name or name.endswith(".json"):
+        return checked(name, load_program(name))
+    scenarios = builtin_scenarios()
+    if name not in scenarios:
+        raise BadInput(f"no file and no built-in scenario {name!r}{nearest(name, scenarios)}")
+    return scenarios[name]
+
+
+def checked(file: str, program: Program) -> Program:
+    """The program, if all kernels and defects that it names exist.
+
+    Raises:
+        ProgramError: one does not; names the nearest.
+    """
+    names = (("kernels", program.kernels), ("with", program.with_), ("without", program.without))
+    for field, values in names:
+        for index, value in enumerate(values):
+            try:
+                find_kernel(value) if field == "kernels" else find_piece(value)
+            except UnknownPiece as unknown:
+                raise ProgramError(file, f"{field}[{index}]", str(unknown)) from None
+    return program
+
+
+def find_function(name: str) -> Scenario:
+    """The async function ``module:function``, importable from here.
+
+    Raises:
+        BadInput: there is none.
+    """
+    module_name, _, function_name = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise BadInput(f"{name}: cannot import {module_name!r}: {error}") from None
+    function = getattr(module, function_name, None)
+    if not iscoroutinefunction(function):
+        there = [key for key, value in vars(module).items() if iscoroutinefunction(value)]
+        hint = nearest(function_name, there) or f"; it has {', '.join(there) or 'none'}"
+        raise BadInput(f"{name}: {module_name} has no async function {function_name!r}{hint}")
+    scenario: Scenario = function
+    return scenario
+
+
+def kernels_of(subject: Subject, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The kernels to run on: those asked for, else those that a program names, else ``fixed``."""
+    named = subject.kernels if isinstance(subject, Program) else ()
+    return asked or named or ("fixed",)
+
+
+__all__ = ["Subject", "find_function", "find_subject", "kernels_of"]

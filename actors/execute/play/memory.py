@@ -1,0 +1,53 @@
+"""The client's memory, which a recording does not list: whatever it registers or maps must exist.
+
+A range that a call names counts as mapped and touched from that call on. Nothing shows whether it was
+there before, so all of it is mapped before the first call, as the few large mappings that ranges which
+touch or overlap come from; pages are allocated when they are first pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from actors.kernel.messages import Mmap
+from actors.program import Step, Stream
+
+NAMING = ("reg", "map")
+"""Operations whose ``vaddr`` and ``size`` name memory of the client."""
+
+
+def memory_of(stream: Stream) -> list[Mmap]:
+    """Return the mappings that hold everything the client names, lowest first.
+
+    Ranges larger than the machine's memory are no memory that a client can have, and are left out.
+    """
+    backing, most = 1 << stream.backing_shift, stream.program.machine.memory_bytes
+    named = (span for step in stream.program.setup if step.op in NAMING for span in spans(step))
+    rounded = [
+        (start // backing * backing, -(-end // backing) * backing) for start, end in named if 0 < end - start <= most
+    ]
+    return [Mmap(start, end - start, True, True, False, stream.backing_shift, False) for start, end in merged(rounded)]
+
+
+def spans(step: Step) -> Iterator[tuple[int, int]]:
+    """Address ranges in bytes that the calls of a row name; evenly spaced ones that touch are one."""
+    assert step.vaddr is not None
+    assert step.size is not None
+    start, size, stride = step.vaddr.offset, step.size.offset, step.stride or {}
+    by, grow = stride.get("vaddr", 0), stride.get("size", 0)
+    if not grow and 0 <= by <= size:
+        yield start, start + size + by * (step.repeat - 1)
+        return
+    for count in range(step.repeat):
+        yield start + by * count, start + by * count + size + grow * count
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join ranges that touch or overlap."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined

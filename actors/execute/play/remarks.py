@@ -1,0 +1,46 @@
+"""What the developers of a client should be told about the calls it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.program import Step, Stream
+
+
+def remarks_on(stream: Stream) -> tuple[str, ...]:
+    """One line for each kind of mistake that the recorded client makes."""
+    return tuple(map_structs_sent_as_unmaps(stream))
+
+
+def map_structs_sent_as_unmaps(stream: Stream) -> Iterator[str]:
+    """UNMAP_DMA with the bytes of a map struct.
+
+    ``vfio_iommu_type1_dma_map`` has ``vaddr`` where the unmap struct has ``iova``, and ``iova`` where that
+    has ``size``. A client that leaves ``vaddr`` 0 so asks to unmap from 0 on, for as many bytes as the
+    address that it means.
+    """
+    mapped: set[tuple[str | None, int]] = set()
+    wrong: list[tuple[int, int]] = []
+    call = 0
+    for step in stream.program.setup:
+        if step.op == "map" and step.iova is not None:
+            mapped.update((step.fd, iova) for iova in iovas(step))
+        elif step.op == "unmap" and step.iova is not None and step.size is not None:
+            if step.iova.offset == 0 and (step.fd, step.size.offset) in mapped:
+                wrong.append((call, step.size.offset))
+        call += step.repeat
+    if wrong:
+        first, iova = wrong[0]
+        yield (
+            f"call {first}: UNMAP_DMA got a struct vfio_iommu_type1_dma_map instead of ..._dma_unmap: iova reads 0 "
+            f"and size reads {iova:#x}, the iova that was meant; everything below {iova:#x} is cleared, the "
+            f"mapping at {iova:#x} stays, and UNREGISTER_MEMORY finds its region still mapped "
+            f"({len(wrong)} such call{'s' * (len(wrong) > 1)})"
+        )
+
+
+def iovas(step: Step) -> Iterator[int]:
+    """The bus addresses at which the calls of a row begin."""
+    assert step.iova is not None
+    by = (step.stride or {}).get("iova", 0)
+    return (step.iova.offset + by * count for count in range(step.repeat if by else 1))

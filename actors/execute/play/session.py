@@ -1,0 +1,173 @@
+"""One machine and the recorded clients on it, driven call by call by one thread of control."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from msgspec import structs
+
+from actors.execute.play.calls import Chunk
+from actors.execute.play.client import ClientExecution
+from actors.execute.play.memory import memory_of
+from actors.execute.play.remains import Remains, remains
+from actors.execute.steps import Outcome
+from actors.kernel.composition import Kernel
+from actors.kernel.messages import ExitGroup, Kill, RunOn, RunTask
+from actors.machine import Machine
+from actors.program import FrozenDict, MachineSpec, Stream
+from actors.runtime.bare import BareRuntime
+from actors.runtime.core import Chooser, Core
+from actors.runtime.errors import TaskKilled
+from actors.runtime.thread import Thread
+
+T = TypeVar("T")
+
+STEP_BUDGET = 2_000_000
+"""Scheduling steps that one chunk of calls may take before it counts as endless."""
+
+
+class PlayRuntime(BareRuntime):
+    """The bare loop for one thread of control.
+
+    Nobody else could go on at a point, so points are no decisions and cost nothing, as on a free machine.
+    """
+
+    def __init__(self, chooser: Chooser | None = None) -> None:
+        super().__init__(chooser, STEP_BUDGET)
+        self.controlled = False
+
+
+class Drawn:
+    """The chooser that draws every decision; the same seed draws the same ones."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+
+    def choose(self, label: str, options: int) -> int:
+        """Draw one of ``0 .. options - 1``."""
+        return self.random.randrange(options)
+
+    def pick(self, core: Core) -> Thread:
+        """Draw one of the threads that can go on."""
+        return core.ready[self.random.randrange(len(core.ready))]
+
+
+def machine_for(streams: Sequence[Stream], cpus: int) -> MachineSpec:
+    """The machine that all the streams fit on, each with groups of its own.
+
+    Raises:
+        ValueError: they want kernels of different page sizes.
+    """
+    specs = [stream.program.machine for stream in streams]
+    if len({spec.page_size for spec in specs}) > 1:
+        sizes = ", ".join(f"{stream.program.name} {stream.program.machine.page_size}" for stream in streams)
+        raise ValueError(f"page_size: one machine has one, but the streams have {sizes}")
+    pools: dict[str, int] = {}
+    for spec in specs:
+        pools |= {size: max(count, pools.get(size, 0)) for size, count in spec.hugepages.items()}
+    return structs.replace(
+        specs[0], groups=sum(spec.groups for spec in specs), cpus=cpus, hugepages=FrozenDict(pools)
+    )
+
+
+class Session:
+    """A machine, the clients on it, and what can be done to them.
+
+    Attributes:
+        core: the runtime.
+        machine: the machine.
+        execution: which client is which process, and which object which descriptor.
+        bystanders: address spaces of processes that are no clients.
+    """
+
+    def __init__(self, core: PlayRuntime, machine: Machine) -> None:
+        self.core = core
+        self.machine = machine
+        self.execution = ClientExecution(machine)
+        self.bystanders: list[str] = []
+
+    @classmethod
+    def boot(
+        cls, streams: Sequence[Stream], kernel: Kernel | str, cpus: int = 2, chooser: Chooser | None = None
+    ) -> Session:
+        """Boot the machine that the streams want, with a process for each of their clients.
+
+        Raises:
+            UnknownPiece: no kernel of that name.
+            ValueError: the streams do not fit on one machine.
+        """
+        core = PlayRuntime(chooser)
+        session = cls(core, Machine.boot(core, kernel, machine_for(streams, cpus)))
+        base = 0
+        for actor, stream in enumerate(streams):
+            groups = tuple(range(base, base + stream.program.machine.groups))
+            base += len(groups)
+            session.run(session.execution.admit(actor, stream.program.name, groups, memory_of(stream)))
+        return session
+
+    def copy(self, chooser: Chooser | None = None) -> Session:
+        """Return a copy that goes its own way. Context: the machine is at rest."""
+        core = PlayRuntime(chooser)
+        copy = Session(core, Machine.restore(core, self.machine.snapshot()))
+        copy.execution.take_over(self.execution)
+        copy.bystanders = list(self.bystanders)
+        return copy
+
+    def run(self, body: Coroutine[Any, Any, T]) -> T:
+        """Run ``body`` as the only thread of the machine.
+
+        Raises:
+            KernelOops, Deadlock, Livelock: how the modelled kernel failed in it.
+        """
+        thread = self.core.spawn(self.machine.harness, body, "client")
+        self.core.run(thread)
+        result: T = self.core.result(thread)
+        return result
+
+    def make(self, chunk: Chunk, actor: int = 0) -> Sequence[Outcome]:
+        """Make the calls of a chunk as a client."""
+        return self.run(self.execution.calls(chunk.step, actor, chunk.first, chunk.count))
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def borrow(self, cpus: Iterable[int], actor: int = 0) -> None:
+        """Let each CPU run the client and then a kernel thread, which borrows the client's mm."""
+        for cpu in cpus:
+            name = self.machine.world.cpus[cpu]
+            self.run(self.machine.request(self.execution.processes[actor], RunOn(name)))
+            self.run(self.machine.request(name, RunTask(f"kthread:kworker/{cpu}:0", None)))
+
+    def exit(self, actor: int = 0) -> None:
+        """The client's process exits; what it has open is closed."""
+        self.run(self._exit(actor))
+
+    async def _exit(self, actor: int) -> None:
+        try:
+            await self.execution.call(actor, ExitGroup())
+        except TaskKilled:
+            return
+
+    def kill(self, actor: int = 0) -> None:
+        """SIGKILL to the client; what it has open is closed in an order of choice."""
+        self.run(self.machine.request(self.execution.processes[actor], Kill()))
+
+    def settle(self) -> None:
+        """Let every grace period end."""
+        self.run(self.machine.rcu_barrier())
+
+    def switch_away(self, cpus: Iterable[int]) -> None:
+        """Let another process run on each CPU, so that nobody borrows a client's mm any more."""
+        for cpu in cpus:
+            self.run(self._run_other(cpu))
+
+    async def _run_other(self, cpu: int) -> None:
+        other = await self.machine.spawn("sh")
+        process: Any = self.core.actors[other.id]
+        self.bystanders.append(process.mm)
+        await self.machine.cpus[cpu].run(other)
+
+    def remains(self) -> Remains:
+        """What is left on the machine."""
+        return remains(self.machine, self.bystanders)

@@ -1,0 +1,206 @@
+"""Campaigns: running a program under many orders until one fails or none is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from actors.explore.arena import STEP_BUDGET, Arena
+from actors.explore.faults import FaultMaker
+from actors.explore.judges import JudgeMaker
+from actors.explore.recorder import Recorder
+from actors.explore.result import Finding, Report, Result
+from actors.explore.run import Model, Prepared, PreparedScenario
+from actors.explore.shrink import shrink
+from actors.explore.strategies import Abandoned, Strategy, Trail, find_strategy
+from actors.kernel.composition import Kernel
+from actors.machine import Scenario
+from actors.program import Program
+from actors.runtime.core import Chooser
+from actors.runtime.errors import EmulatorError
+
+DEFAULT_SCHEDULES = 2_000
+"""Orders of a campaign that was given neither a number nor a time."""
+
+Progress = Callable[[int], None]
+"""Told, now and then, how many orders have been run."""
+
+
+def explore(
+    subject: Program | Scenario | Model,
+    kernel: Kernel | str = "fixed",
+    strategy: Strategy | str | None = None,
+    schedules: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    *,
+    judge: JudgeMaker | None = None,
+    faults: FaultMaker | None = None,
+    budget: int = STEP_BUDGET,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Run a program under many orders and report the first that fails, shortened.
+
+    Args:
+        subject: a program, an async function of a machine, or anything prepared.
+        kernel: the kernel, for a program or a scenario.
+        strategy: who chooses the orders; the portfolio when left out.
+        schedules: the most orders to run.
+        seconds: wall time after which no other order is begun. It can end a campaign, never steer it.
+        seed: the same seed gives the same orders.
+        judge: who looks for broken invariants.
+        faults: which failure points fail.
+        budget: steps that one order may take.
+        progress: told now and then how many orders have been run.
+        options: for a scenario, the ``spec`` of its machine.
+
+    Raises:
+        UnknownStrategy, UnknownPiece, Conflict: bad names.
+        EmulatorError: a mistake of the emulator, not of the kernel.
+    """
+    model = prepare(subject, kernel, judge, **options)
+    chosen = strategy if isinstance(strategy, Strategy) else find_strategy(strategy or "portfolio", seed)
+    return Campaign(model, chosen, faults, budget).run(schedules, seconds, progress)
+
+
+def prepare(
+    subject: Program | Scenario | Model,
+    kernel: Kernel | str = "fixed",
+    judge: JudgeMaker | None = None,
+    **options: Any,
+) -> Model:
+    """Carry the setup of a program out, so that orders can start from there; a model is ready as it is.
+
+    Raises:
+        UnknownPiece, Conflict: bad names of kernels or defects.
+    """
+    if isinstance(subject, Program):
+        return Prepared(subject, kernel, judge)
+    if isinstance(subject, Model):
+        return subject
+    return PreparedScenario(subject, kernel, judge, **options)
+
+
+class Campaign:
+    """One search.
+
+    Attributes:
+        orders: orders run so far.
+        points: the most steps that one order took.
+        findings: what was noted without ending an order, each invariant once.
+    """
+
+    def __init__(
+        self, model: Model, strategy: Strategy, faults: FaultMaker | None = None, budget: int = STEP_BUDGET
+    ) -> None:
+        self.model = model
+        self.strategy = strategy
+        self.faults = faults
+        self.budget = budget
+        self.orders = 0
+        self.points = 0
+        self.findings: dict[str, Finding] = {}
+        self.failure: Result | None = None
+        self.exhausted = False
+
+    def run(
+        self, schedules: int | None = None, seconds: float | None = None, progress: Progress | None = None
+    ) -> Report:
+        """Run orders until one fails, none is left, or enough have been run."""
+        start = monotonic()
+        most = schedules if schedules is not None or seconds is not None else DEFAULT_SCHEDULES
+        with suppress(KeyboardInterrupt):
+            while not self.exhausted and self.failure is None and (most is None or self.orders < most):
+                self.one()
+                if progress is not None and self.orders % 64 == 0:
+                    progress(self.orders)
+                if seconds is not None and monotonic() - start >= seconds:
+                    break
+        return self.report(monotonic() - start)
+
+    def one(self) -> None:
+        """Run the next order."""
+        result = self.order()
+        if result is None:
+            return
+        self.orders += 1
+        self.points = max(self.points, result.steps)
+        for finding in result.findings:
+            self.findings.setdefault(finding.invariant, finding)
+        if not result.ok:
+            self.failure = result
+
+    def order(self) -> Result | None:
+        """Run the next order of the strategy; the failing ones with their choices, None for one given up."""
+        strategy = self.strategy
+        core = self.core(strategy, strategy.every_step)
+        strategy.begin(core)
+        try:
+            result = self.model.run(core)
+        except Abandoned:
+            core.close()
+            self.exhausted = not strategy.end(None)
+            return None
+        if not result.ok:
+            result = self.confirmed(result)
+        self.exhausted = not strategy.end(result)
+        return result
+
+    def core(self, chooser: Chooser, every: bool) -> Arena:
+        """A runtime for one order."""
+        core = Arena(chooser, self.budget, every)
+        if self.faults is not None:
+            core.faults = self.faults(core)
+        return core
+
+    def recorded(self, chooser: Chooser) -> tuple[Result, str]:
+        """Run one order with its choices recorded; the result and the digest of its steps."""
+        recorder = Recorder(chooser)
+        result = self.model.run(self.core(recorder, every=True))
+        return result._replace(
+            choices=tuple(recorder.choices), preemptions=recorder.preemptions
+        ), recorder.digest
+
+    def confirmed(self, failed: Result) -> Result:
+        """Run a failing order again to record its choices.
+
+        Raises:
+            EmulatorError: the same decisions do not lead to the same failure.
+        """
+        again, _ = self.recorded(Trail(self.strategy.trail))
+        if again.signature != failed.signature or again.steps != failed.steps:
+            raise EmulatorError(
+                f"{self.model.name} is not deterministic: {failed.verdict} {failed.message!r} after {failed.steps}"
+                f" steps, then {again.verdict} {again.message!r} after {again.steps}"
+            )
+        return again
+
+    def report(self, seconds: float) -> Report:
+        """What the campaign came to so far, with the failing order shortened."""
+        failure = self.failure
+        if failure is not None:
+            failure = shrink(failure, lambda chooser: self.recorded(chooser)[0])
+        found = failure or Result()
+        return Report(
+            program=self.model.name,
+            kernel=self.model.kernel_name,
+            strategy=self.strategy.name,
+            schedules=self.orders,
+            complete=self.exhausted and self.strategy.complete and failure is None,
+            points=self.points,
+            seconds=round(seconds, 3),
+            verdict=found.verdict,
+            invariant=found.invariant,
+            message=found.message,
+            findings=tuple(self.findings.values()),
+            schedules_to_first_failure=self.orders if failure else None,
+            preemptions=failure.preemptions if failure else None,
+            failure=failure,
+            estimate=getattr(self.strategy, "estimate", None),
+        )
+
+
+__all__ = ["Campaign", "explore", "prepare"]

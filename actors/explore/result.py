@@ -1,0 +1,118 @@
+"""What running a program came to: one order, and a whole campaign of orders."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+RECORDED_ONLY = frozenset({"J-A1", "J-A2", "J-A3"})
+"""Invariants of return codes: a breach is noted and the run goes on."""
+
+
+class Finding(NamedTuple):
+    """A breach of an invariant that does not end a run."""
+
+    invariant: str
+    message: str
+
+
+class Choice(NamedTuple):
+    """One decision of a run.
+
+    Attributes:
+        options: how many there were.
+        taken: which one; 0 is the calm one.
+        label: the thread that went on, or what was decided.
+    """
+
+    options: int
+    taken: int
+    label: str
+
+
+class Result(NamedTuple):
+    """What one order came to.
+
+    Attributes:
+        verdict: ``ok``, ``violation``, ``deadlock``, ``livelock``, ``oops``, ``race``, ``warning`` or
+            ``expectation``.
+        invariant: the invariant of section J that was broken, or "".
+        message: one line for people.
+        steps: scheduling steps made.
+        findings: breaches that were noted while the run went on.
+        choices: every decision, when the run was recorded.
+        preemptions: how often a thread was stopped that could have gone on, when recorded.
+        accesses: the accesses that explain the failure, as the oracle names them.
+    """
+
+    verdict: str = "ok"
+    invariant: str = ""
+    message: str = ""
+    steps: int = 0
+    findings: tuple[Finding, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    preemptions: int = 0
+    accesses: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing ended the run before its time."""
+        return self.verdict == "ok"
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """What makes two failures the same one: verdict, invariant, and what kind of thing it is about."""
+        kind = "".join(c for c in self.message.split(":")[0] if not c.isdigit())
+        return self.verdict, self.invariant, kind if self.verdict in ("oops", "expectation") else ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a campaign came to; the fields of ``tcemu stress --json``.
+
+    Attributes:
+        program: its name.
+        kernel: the kernel it ran on.
+        strategy: who chose the orders.
+        schedules: orders run.
+        complete: whether every order was covered, up to equivalence.
+        points: the most scheduling points that one order had.
+        seconds: wall time; 0 when no clock was asked for.
+        verdict: of the first failing order, or ``ok``.
+        invariant: of the first failing order.
+        message: of the first failing order.
+        known_as: the defect behind it, when it is a known one.
+        findings: what was noted without ending a run, each invariant once.
+        schedules_to_first_failure: how many orders it took; None without a failure.
+        preemptions: of the failing order as it is kept.
+        failure_file: where it was written.
+        failure: the failing order with its choices.
+        estimate: how many orders there may be in all; None when nobody knows.
+    """
+
+    program: str
+    kernel: str
+    strategy: str
+    schedules: int
+    complete: bool
+    points: int
+    seconds: float = 0.0
+    verdict: str = "ok"
+    invariant: str = ""
+    message: str = ""
+    known_as: str | None = None
+    findings: tuple[Finding, ...] = ()
+    schedules_to_first_failure: int | None = None
+    preemptions: int | None = None
+    failure_file: str | None = None
+    failure: Result | None = None
+    estimate: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        hidden = ("failure",)
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in hidden}
+        return values | {"findings": [finding._asdict() for finding in self.findings]}
+
+
+__all__ = ["RECORDED_ONLY", "Choice", "Finding", "Report", "Result"]

@@ -1,0 +1,177 @@
+"""Source-DPOR with sleep sets: one run for each class of equivalent orders.
+
+Abdulla, Aronis, Jonsson, Sagonas: Optimal dynamic partial order reduction, POPL 2014, algorithm 1;
+clocks after Flanagan and Godefroid, POPL 2005. Deviations: races are looked for when an order has
+ended rather than at each step, since all runs end; an initial that sleeps already counts as covered;
+data choices belong to the step that asks for them and are enumerated below it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from actors.explore.arena import Arena
+from actors.explore.strategies.base import Abandoned
+from actors.explore.strategies.happens import Event, History
+
+if TYPE_CHECKING:
+    from actors.explore.result import Result
+    from actors.runtime.core import Core
+    from actors.runtime.ops import Op
+    from actors.runtime.thread import Thread
+
+
+class Node:
+    """A state on the path: who could go on, who will be tried, who need not be.
+
+    Attributes:
+        ready: indices of the threads that could go on.
+        sleep: thread -> operation; what it would lead to is covered elsewhere.
+        backtrack: threads to be tried from here.
+        thread: the one that is being tried.
+        options: how many options each data choice of its step had.
+        taken: the option that is taken at each.
+    """
+
+    __slots__ = ("backtrack", "op", "options", "ready", "sleep", "taken", "thread")
+
+    def __init__(self, ready: tuple[int, ...], sleep: dict[int, Op], thread: int, op: Op) -> None:
+        self.ready = ready
+        self.sleep = sleep
+        self.backtrack = {thread}
+        self.thread = thread
+        self.op = op
+        self.options: list[int] = []
+        self.taken: list[int] = []
+
+    def next_data(self) -> bool:
+        """Turn to the next combination of the step's data choices; False when there is none."""
+        while self.taken:
+            last = self.taken.pop()
+            if last + 1 < self.options.pop():
+                self.options.append(0)
+                self.taken.append(last + 1)
+                return True
+        return False
+
+
+class Dpor:
+    """Enumerates equivalence classes of orders.
+
+    Attributes:
+        runs: orders run to their end.
+        blocked: orders given up because all that could go on slept.
+        complete: whether all classes have been run.
+    """
+
+    name: ClassVar[str] = "dpor"
+    every_step: ClassVar[bool] = True
+
+    def __init__(self, seed: int = 0) -> None:
+        self.complete = False
+        self.runs = 0
+        self.blocked = 0
+        self.path: list[Node] = []
+        self.trail: list[int] = []
+        self.events: list[Event] = []
+        self.core: Arena | None = None
+        self.data_at = 0
+
+    def begin(self, core: Core) -> None:
+        """Start at the root again."""
+        assert isinstance(core, Arena)
+        self.core = core
+        self.trail = []
+        self.events = []
+        self.data_at = 0
+
+    # -- deciding ------------------------------------------------------------------------------
+
+    def pick(self, core: Core) -> Thread:
+        """Follow the path; beyond its end let the running thread go on, or the oldest that is awake."""
+        depth = len(self.events)
+        self.data_at = 0
+        if depth < len(self.path):
+            node = self.path[depth]
+            thread = next(t for t in core.ready if t.index == node.thread)
+        else:
+            thread = self._extend(core)
+        if len(core.ready) > 1:
+            self.trail.append(thread.index)
+        assert thread.pending is not None
+        self.events.append(Event(thread.index, thread.pending))
+        if depth < len(self.path):
+            self.path[depth].op = thread.pending
+        return thread
+
+    def _extend(self, core: Core) -> Thread:
+        sleep: dict[int, Op] = {}
+        if self.path:
+            last = self.path[-1]
+            op = last.op
+            sleep = {index: other for index, other in last.sleep.items() if not op.depends_on(other)}
+        awake = [t for t in core.ready if t.index not in sleep]
+        if not awake:
+            raise Abandoned
+        thread = core.current if core.current in awake else awake[0]
+        assert thread.pending is not None
+        self.path.append(Node(tuple(t.index for t in core.ready), sleep, thread.index, thread.pending))
+        return thread
+
+    def choose(self, label: str, options: int) -> int:
+        """Enumerate the options below the step that asks."""
+        node, at = self.path[len(self.events) - 1], self.data_at
+        self.data_at += 1
+        if at == len(node.taken):
+            node.taken.append(0)
+            node.options.append(options)
+        node.options[at] = options
+        self.trail.append(node.taken[at])
+        return node.taken[at]
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def end(self, result: Result | None) -> bool:
+        """Note the races of the order that has ended and go to the next class."""
+        if result is None:
+            self.blocked += 1
+        else:
+            self.runs += 1
+        self._note_races()
+        self.core = None
+        while self.path:
+            node = self.path[-1]
+            if node.next_data():
+                return True
+            node.taken, node.options = [], []
+            node.sleep[node.thread] = node.op
+            left = [index for index in node.ready if index in node.backtrack and index not in node.sleep]
+            if left:
+                node.thread = left[0]
+                return True
+            self.path.pop()
+        self.complete = True
+        return False
+
+    def _note_races(self) -> None:
+        assert self.core is not None
+        history = History(self.events, self.core.births, self.core.completed)
+        for earlier, later in history.races():
+            node = self.path[earlier]
+            initials = history.initials(earlier, later)
+            covered = node.backtrack | node.sleep.keys()
+            if not initials & covered:
+                self._add(node, initials, self.events[later].thread)
+
+    def _add(self, node: Node, initials: set[int], wanted: int) -> None:
+        """Try one of ``initials`` from ``node`` later; all that can go on, should none of them be able to."""
+        able = sorted(initials.intersection(node.ready))
+        if wanted in able:
+            node.backtrack.add(wanted)
+        elif able:
+            node.backtrack.add(able[0])
+        else:
+            node.backtrack.update(node.ready)
+
+
+__all__ = ["Dpor"]

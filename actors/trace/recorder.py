@@ -1,0 +1,171 @@
+"""Recording in memory: what the runtime tells, kept as it comes and made into events later.
+
+A record is seven slots of one flat list, so that recording makes no objects for the garbage
+collector to visit. Who holds which lock, which request led where and what is charged follows from
+the records; it is worked out when somebody asks for events.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import CodeType, CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+import actors.runtime
+from actors.kernel.uapi import UserPointer
+from actors.trace.observe import memory_of, observe
+from actors.trace.schema import Event
+from actors.trace.translate import Translator
+
+if TYPE_CHECKING:
+    from actors.runtime.core import Chooser, Core
+    from actors.runtime.ops import Op
+    from actors.runtime.thread import Thread
+    from hw import PhysicalMemory
+
+SLOTS: Final = 7
+"""thread, operation or event name, before or fields, after or mm, holder or what else, code, pins."""
+
+RUNTIME_FILES: Final = frozenset(str(path) for path in Path(actors.runtime.__file__).parent.glob("*.py"))
+
+
+class NoMemory:
+    """Stands for the RAM until the machine has been booted."""
+
+    pinned_pages = 0
+
+
+class Recorder:
+    """A tracer that remembers everything; it attaches to one core.
+
+    Args:
+        functions: find out for every access which kernel function makes it, at about a fifth of the
+            recording's cost.
+
+    Example:
+        >>> recorder = Recorder()
+        >>> recorder.attach(machine.core)
+        >>> await container.map_dma(iova=0, vaddr=ram.start, size=ram.size)
+        >>> [event for event in recorder.events() if isinstance(event, Warn)]
+        []
+    """
+
+    def __init__(self, functions: bool = True) -> None:
+        self.raw: list[Any] = []
+        self.functions = functions
+        self.memory: PhysicalMemory | NoMemory = NoMemory()
+        self.core: Core | None = None
+        self.read: list[Event] = []
+        self.translator = Translator()
+
+    # -- attaching -----------------------------------------------------------------------------
+
+    def attach(self, core: Core) -> None:
+        """Record what happens on ``core`` from now on.
+
+        A machine may run on it already or be booted later; the state at its first step is part of
+        the record. Attach before the run starts when choices are to be recorded too.
+        """
+        self.core = core
+        core.tracer, core.tracing = self, True
+        core.chooser = ChooserTap(core.chooser, self)
+        for thread in core.threads.values():
+            self.event(thread, "start", {"actor": thread.frames[-1][0].id if thread.frames else ""})
+
+    def detach(self) -> None:
+        """Stop recording; what was recorded stays."""
+        core = self.core
+        if core is None or core.tracer is not self:
+            return
+        core.tracer, core.tracing = None, False
+        if isinstance(core.chooser, ChooserTap):
+            core.chooser = core.chooser.inner
+
+    # -- the tracer's side ---------------------------------------------------------------------
+
+    def access(self, thread: Thread, op: Op, before: object, after: object, note: str) -> None:
+        """Remember one access."""
+        code: CodeType | None = None
+        if self.functions:
+            frame = sys._getframe(3)
+            code = frame.f_code
+            while code.co_filename in RUNTIME_FILES and frame.f_back is not None:
+                frame = frame.f_back
+                code = frame.f_code
+        self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages)
+
+    def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
+        """Remember something that is no access."""
+        if name == "request":
+            self.request(thread, fields)
+            return
+        if self.memory.__class__ is NoMemory:
+            self.look_for_machine(thread)
+        note = thread.name if name == "start" else None
+        code = innermost(thread) if name == "wait" else None
+        self.raw += (thread, name, fields, None, note, code, self.memory.pinned_pages)
+
+    def request(self, thread: Thread, fields: dict[str, Any]) -> None:
+        """Remember a request, with what its pointer points to now and the mm of the task that sends it."""
+        pointer, task, data = getattr(fields["request"], "arg", None), thread.task, None
+        if pointer.__class__ is UserPointer and pointer.data is not None:
+            data = bytes(pointer.data)
+        code = innermost(thread) if self.functions else None
+        mm = task.mm if task is not None else None
+        self.raw += (thread, "request", fields, mm, data, code, self.memory.pinned_pages)
+
+    def look_for_machine(self, thread: Thread) -> None:
+        """Remember the state of the machine, once there is one."""
+        memory = memory_of(self.core) if self.core is not None else None
+        if memory is not None and self.core is not None:
+            self.memory = memory
+            self.event(thread, "state", observe(self.core)._asdict())
+
+    # -- the reader's side ---------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many events there are."""
+        return len(self.raw) // SLOTS
+
+    def events(self) -> list[Event]:
+        """Everything recorded so far, as events."""
+        raw, feed = self.raw, self.translator.feed
+        for at in range(len(self.read) * SLOTS, len(raw), SLOTS):
+            self.read.append(feed(*raw[at : at + SLOTS]))
+        return self.read
+
+
+class ChooserTap:
+    """A chooser that passes every decision on and tells a tracer of it."""
+
+    def __init__(self, inner: Chooser, recorder: Recorder) -> None:
+        self.inner = inner
+        self.recorder = recorder
+
+    def choose(self, label: str, options: int) -> int:
+        """Pass a decision on."""
+        taken = self.inner.choose(label, options)
+        core = self.recorder.core
+        if core is not None:
+            self.recorder.event(core.current, "choice", {"label": label, "count": options, "taken": taken})
+        return taken
+
+    def pick(self, core: Core) -> Thread:
+        """Pass a decision about the order on."""
+        current, ready, recorder = core.current, tuple(core.ready), self.recorder
+        thread = self.inner.pick(core)
+        if len(ready) > 1:
+            recorder.raw += (thread, "choice", ready, None, current, None, recorder.memory.pinned_pages)
+        return thread
+
+
+def innermost(thread: Thread) -> CodeType | None:
+    """The function of the kernel in which a thread stands that has declared what it does next."""
+    coroutine: Any = thread.frames[-1][1] if thread.frames else None
+    found: CodeType | None = None
+    while coroutine.__class__ is CoroutineType:
+        if coroutine.cr_code.co_filename not in RUNTIME_FILES:
+            found = coroutine.cr_code
+        coroutine = coroutine.cr_await
+    return found
