@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from copy import copy
-from io import BytesIO
-from pickle import Pickler, loads
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import trio
 from msgspec import structs
@@ -28,12 +26,14 @@ from actors.kernel.group import device_name
 from actors.kernel.mm_iommu import Mm
 from actors.kernel.uapi import UserPointer
 from actors.program.values import MachineSpec
+from actors.runtime import copies
 from actors.runtime.actor import Actor
-from actors.runtime.copies import restoring
+from actors.runtime.copies import Snapshot
 from actors.runtime.core import Core
 from actors.runtime.errors import EmulatorError, TaskKilled
 from actors.runtime.free import FreeRuntime
 from actors.runtime.messages import Request
+from actors.threads import Threads
 from hw import DmaReport, PhysicalMemory, Ua
 
 R = TypeVar("R")
@@ -120,6 +120,10 @@ class Machine:
         process = self.world.kernel.process(self.world, comm)
         return Process(self, process.id, comm)
 
+    def threads(self) -> Threads:
+        """Start concurrent threads: ``async with machine.threads() as threads: threads.start(name, body)``."""
+        return Threads(self)
+
     async def rcu_barrier(self) -> None:
         """Wait until every pending RCU callback has run: the end of all current grace periods."""
         await self.request(self.world.rcu.id, m.RcuBarrier())
@@ -172,50 +176,77 @@ class Machine:
 
     # -- copies --------------------------------------------------------------------------------
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Snapshot:
         """Return a copy of the machine at rest, from which :meth:`restore` makes machines.
+
+        The copy shares with the machine what never changes; neither notices the other.
 
         Raises:
             EmulatorError: a request or an RCU callback is in flight.
         """
-        busy = [t.name for t in self.core.threads.values()]
-        if len(busy) > 1 or (busy and self.core.current.name != busy[0]):
+        busy = [t.name for t in self.core.threads.values() if t is not self.core.current]
+        busy += [callback.name for callback in self.world.rcu.callbacks]
+        if busy:
             raise EmulatorError(f"only a machine at rest can be copied; busy: {', '.join(busy)}")
-        buffer = BytesIO()
-        Pickler(buffer, protocol=5).dump(
-            (self.core.names, self.core.actors, self.world, self.spec, self.harness)
-        )
-        return buffer.getvalue()
+        core = self.core
+        state = (core.names, core.thread_count, core.actors, self.world, self.spec, self.harness)
+        return copies.snapshot(state, (Kernel, MachineSpec))
 
     @classmethod
-    def restore(cls, core: Core, snapshot: bytes) -> Machine:
+    def restore(cls, core: Core, snapshot: Snapshot) -> Machine:
         """Make a machine from a copy; it runs on ``core``."""
-        with restoring(core):
-            names, actors, world, spec, harness = loads(snapshot)
+        names, thread_count, actors, world, spec, harness = copies.restore(core, snapshot)
         core.names.update(names)
+        core.thread_count = max(core.thread_count, thread_count)
         for actor in actors.values():
             core.adopt(actor)
         return cls(core, world, spec, harness)
 
 
+class MachineObserver(Protocol):
+    """Whoever watches a machine while it is open."""
+
+    def open(self, machine: Machine) -> None:
+        """The machine has booted."""
+
+    def close(self) -> None:
+        """The machine ends."""
+
+
 @asynccontextmanager
 async def open_machine(
-    kernel: Kernel | str = "fixed", spec: MachineSpec | None = None, **changes: Any
+    kernel: Kernel | str = "fixed",
+    spec: MachineSpec | None = None,
+    log: MachineObserver | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Machine]:
     """Boot a machine whose actors run freely as trio tasks; it ends with the block.
 
     Args:
         kernel: the name of a kernel (``tcemu kernels`` lists them), or a composed one.
         spec: what the machine is made of.
+        log: who is told of all that happens, for example an ``actors.trace.MachineLog``.
         changes: fields of :class:`MachineSpec` to differ from ``spec``, for example ``cpus=4``.
     """
     whole = structs.replace(spec or MachineSpec(), **changes)
-    async with trio.open_nursery() as nursery:
-        core = FreeRuntime(nursery)
-        try:
-            yield Machine.boot(core, kernel, whole)
-        finally:
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            core = FreeRuntime(nursery)
+            try:
+                machine = Machine.boot(core, kernel, whole)
+                if log is not None:
+                    log.open(machine)
+                yield machine
+            finally:
+                if log is not None:
+                    log.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        # The nursery is ours, so the user sees the error as if there were none.
+        error = group.exceptions[0]
+        raise error from error.__cause__
 
 
 class CpuHandle:

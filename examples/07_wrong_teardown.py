@@ -1,9 +1,9 @@
 """What a wrong order of teardown does: a device writes into memory that belongs to somebody else.
 
 In Linux 4.9 a container did not hold the address space whose pages it maps. A parent registers and
-maps, forks, and exits; the child keeps the descriptors open. With the parent's mm go its regions
-and their pins, whatever still points into them: the TCEs stay, and so does the device's access. The
-pages are free, and soon they are another process's.
+maps memory, forks, and exits; the child has become another program, and still holds the
+descriptors. With the parent's mm go its regions and their pins, whatever still points into them:
+the TCEs stay, and so does the device's access. The pages are free, and soon somebody else's.
 """
 
 import trio
@@ -23,7 +23,8 @@ async def story(machine: Machine) -> None:
     await container.set_iommu(VFIO_SPAPR_TCE_v2_IOMMU)
     await container.register_memory(ram)
     await container.map_dma(iova=0, vaddr=ram.start, size=ram.size)
-    await parent.fork("child")
+    child = await parent.fork("child")
+    await child.execve("helper")  # new memory, but the descriptors stay open
     await device_writes(machine, "while the parent lives")
 
     await parent.exit()
@@ -39,9 +40,9 @@ async def story(machine: Machine) -> None:
 async def device_writes(machine: Machine, moment: str) -> None:
     """The device writes to each page that was mapped for it; whose memory is that now?"""
     report = await machine.dma(group=0, iova=0, size=PAGES * PAGE, write=True)
-    for hit in report.hits[:1]:
-        owner = machine.name_of(hit.owner) if hit.owner else "nobody"
-        print(f"{moment}: frame {hit.pfn}, {hit.pins} pins, belongs to {owner}")
+    first = report.hits[0]  # what it met on the first page
+    owner = machine.name_of(first.owner) if first.owner else "nobody"
+    print(f"{moment}: {report.completed >> 10} KiB written to memory of {owner}, pins on a page: {first.pins}")
 
 
 async def main() -> None:

@@ -100,11 +100,12 @@ class Zone:
         references: int32 by position (frame number minus start), as far as used.
         pins: int32 by position.
         tags: uint16 by position: owner number and DIRTY.
+        borrowed: whether a copy shares the arrays, so that :meth:`own` comes before writing to them.
     """
 
     __slots__ = (
-        "_freed", "_freed_count", "_fresh", "cma", "free_count", "pins", "references", "shift", "start",
-        "stop", "tags",
+        "_freed", "_freed_count", "_fresh", "borrowed", "cma", "free_count", "pins", "references", "shift",
+        "start", "stop", "tags",
     )  # fmt: skip
 
     def __init__(self, start: int, count: int, shift: int, cma: bool = False) -> None:
@@ -119,6 +120,14 @@ class Zone:
         self._fresh = 0
         self._freed = np.zeros(0, np.uint32)
         self._freed_count = 0
+        self.borrowed = False
+
+    def own(self) -> None:
+        """Have arrays that nobody shares and that can be written to."""
+        if self.borrowed:
+            self.borrowed = False
+            self.references, self.pins = self.references.copy(), self.pins.copy()
+            self.tags, self._freed = self.tags.copy(), self._freed.copy()
 
     def take(self, count: int, owner: int) -> Pfns:
         """Hand out `count` frames with one reference each, last freed first, then fresh ones.
@@ -128,6 +137,7 @@ class Zone:
         """
         if count > self.free_count:
             raise OutOfFrames(count, self.free_count)
+        self.own()
         self.free_count -= count
         reused = min(count, self._freed_count)
         if not reused:
@@ -143,13 +153,15 @@ class Zone:
 
     def occupy(self, pfn: int, count: int, owner: int) -> None:
         """Give a run of free frames one reference each and an owner: a huge page is handed out."""
+        self.own()
         at = slice(pfn - self.start, pfn - self.start + count)
         self.reach(at.stop)
         self.references[at] = 1
         self.tags[at] = owner
 
     def tally(self, pfns: AnyPfns) -> Tally:
-        """Count how often each of `pfns` (all in this zone) occurs, and make their state reachable."""
+        """Count how often each of `pfns` (all in this zone) occurs; their state can be changed then."""
+        self.own()
         positions = pfns.astype(np.intp)
         if self.start:
             positions -= self.start
@@ -249,7 +261,13 @@ class Zone:
         return at if at < len(self.references) else -1
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """Return the state with the stack trimmed: a snapshot carries no slack."""
+        """Return the state for a copy, which shares the arrays until either side writes to them.
+
+        The stack is trimmed: a snapshot carries no slack.
+        """
+        self.borrowed = True
+        for array in (self.references, self.pins, self.tags, self._freed):
+            array.setflags(write=False)
         freed = self._freed[: self._freed_count]
         return (self.start, self.stop, self.shift, self.cma, self.free_count, self.references, self.pins,
                 self.tags, self._fresh, freed)  # fmt: skip
@@ -258,6 +276,7 @@ class Zone:
         (self.start, self.stop, self.shift, self.cma, self.free_count, self.references, self.pins,
          self.tags, self._fresh, self._freed) = state  # fmt: skip
         self._freed_count = len(self._freed)
+        self.borrowed = True
 
     def _take_fresh(self, count: int, owner: int) -> Pfns:
         """Hand out frames never used before; whole blocks are marked as slices."""

@@ -219,6 +219,7 @@ class PhysicalMemory:
             pins = zone.pins.item(at) if at >= 0 else 0
             if not pins:
                 raise PinUnderflow(pfns, pins, 1, holder)
+            zone.own()
             self._count_pins(-1, holder)
             zone.pins[at] = pins - 1
             self._put_one(zone, pfns, at)
@@ -248,6 +249,7 @@ class PhysicalMemory:
             return
         for zone, part in self._batches(pfns):
             at_all = part.astype(np.intp) - zone.start
+            zone.own()
             zone.reach(int(at_all.max()) + 1)
             free = zone.references[at_all] == 0
             if free.any():
@@ -353,11 +355,13 @@ class PhysicalMemory:
         raise NoSuchFrame(pfn)
 
     def _used(self, pfn: int, use: str) -> tuple[Zone, int]:
-        """Return the zone and position of a frame that is in use."""
+        """Return the zone and position of a frame that is in use, ready to be changed."""
         zone = self._zone(pfn)
         at = zone.position(pfn)
         if at < 0 or not zone.references[at]:
             raise UseOfFreedFrame(pfn, use)
+        if zone.borrowed:
+            zone.own()
         return zone, at
 
     def _tag(self, pfn: int) -> int:
@@ -372,6 +376,8 @@ class PhysicalMemory:
             raise ReferenceUnderflow(pfn, 0, 1)
         if references <= zone.pins[at]:
             raise FreeOfPinnedFrame(pfn, int(zone.pins[at]), references - 1)
+        if zone.borrowed:
+            zone.own()
         zone.references[at] = references - 1
         if references == 1:
             self._writers.pop(pfn, None)

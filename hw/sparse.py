@@ -46,12 +46,13 @@ class SparseWords:
         changes: grows with every write, so that a watcher can skip what has not changed.
     """
 
-    __slots__ = ("_chunks", "_dtype", "_live", "changes", "count")
+    __slots__ = ("_borrowed", "_chunks", "_dtype", "_live", "changes", "count")
 
     def __init__(self, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._chunks: dict[int, Words] = {}
         self._live: dict[int, int] = {}
+        self._borrowed: set[int] = set()
         self.count = 0
         self.changes = 0
 
@@ -74,6 +75,8 @@ class SparseWords:
                 self._live[key] = 1
                 self.count += 1
             return 0
+        if key in self._borrowed:
+            chunk = self._own(key)
         slot = index & _MASK
         old: int = chunk.item(slot)
         chunk[slot] = word
@@ -125,7 +128,7 @@ class SparseWords:
         """
         self.changes += 1
         for key, start, stop in self._held(first, count):
-            chunk = self._chunks[key]
+            chunk = self._own(key) if key in self._borrowed else self._chunks[key]
             if self._live[key] == stop - start == CHUNK:
                 self._drop(key)
                 yield np.arange(key << CHUNK_BITS, (key + 1) << CHUNK_BITS, dtype=np.int64), chunk
@@ -144,6 +147,8 @@ class SparseWords:
         chunk = self._chunks.get(key)
         if chunk is None:
             return np.zeros(len(indices), self._dtype)
+        if key in self._borrowed:
+            chunk = self._own(key)
         if len(indices) == CHUNK:
             self._drop(key)
             return chunk
@@ -198,6 +203,8 @@ class SparseWords:
                 self._live[key] = live
                 self.count += live
             return None
+        if key in self._borrowed:
+            chunk = self._own(key)
         old = chunk[start:stop].copy()
         was = int(np.count_nonzero(old))
         chunk[start:stop] = piece
@@ -218,6 +225,23 @@ class SparseWords:
                 base = key << CHUNK_BITS
                 yield key, max(first - base, 0), min(first + count - base, CHUNK)
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Return the state for a copy, which shares the chunks until either side writes to one."""
+        for key in self._chunks.keys() - self._borrowed:
+            self._chunks[key].setflags(write=False)
+        self._borrowed = set(self._chunks)
+        return self._dtype, self._chunks, self._live, self.count, self.changes
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._dtype, self._chunks, self._live, self.count, self.changes = state
+        self._borrowed = set(self._chunks)
+
+    def _own(self, key: int) -> Words:
+        """Replace a chunk that copies share by one that can be written to."""
+        self._borrowed.discard(key)
+        chunk = self._chunks[key] = self._chunks[key].copy()
+        return chunk
+
     def _fresh(self, key: int) -> Words:
         chunk = self._chunks[key] = np.zeros(CHUNK, self._dtype)
         return chunk
@@ -229,7 +253,9 @@ class SparseWords:
             self._live[key] = left
         else:
             del self._live[key], self._chunks[key]
+            self._borrowed.discard(key)
 
     def _drop(self, key: int) -> None:
         self.count -= self._live.pop(key)
         del self._chunks[key]
+        self._borrowed.discard(key)

@@ -31,16 +31,31 @@ def judge_accounting(view: View) -> Iterator[Violation]:
     """Judge the charges of all mms, and what v1 containers pin."""
     yield from warned(view)
     for mm in view.mms:
-        own = view.mlocked(mm)
         if not 0 <= mm.locked_vm.value < WRAPPED:
-            yield Violation("J-L3", f"locked_vm of {view.name(mm)} is {mm.locked_vm.value}: it has gone below zero")
+            low = f"locked_vm of {view.name(mm)} is {mm.locked_vm.value}"
+            yield Violation("J-L3", f"{low}: it has gone below zero")
         elif view.watched(mm):
-            charge = Charge(own, sum(r.entries for r in mm.mem_list.items), *of_containers(view, view.bound(mm)))
-            if mm.locked_vm.value != sum(charge):
-                yield Violation("J-L1", f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}, should be {charge}")
+            charge = charge_of(view, mm, sum(region.entries for region in mm.mem_list.items))
+            if not fits(view, mm, charge):
+                is_now = f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}"
+                yield Violation("J-L1", f"{is_now}, should be {charge}")
     for driver in view.drivers:
         if not driver.data.v2:
             yield from unpaid(view, driver)
+
+
+def charge_of(view: View, mm: Mm, regions: int) -> Charge:
+    """What an mm should be charged for when ``regions`` pages of regions count."""
+    return Charge(view.mlocked(mm), regions, *of_containers(view, view.bound(mm)))
+
+
+def fits(view: View, mm: Mm, charge: Charge) -> bool:
+    """Whether ``locked_vm`` is right; what a container made before it was bound may be charged to anyone."""
+    more = mm.locked_vm.value - sum(charge)
+    if not more:
+        return True
+    unbound = [driver for driver in view.drivers if driver.mm is None]
+    return 0 < more <= sum(of_containers(view, unbound))
 
 
 def warned(view: View) -> Iterator[Violation]:
@@ -74,11 +89,13 @@ def unpaid(view: View, driver: Driver) -> Iterator[Violation]:
     paid = data.locked_pages.value if data.enabled.value else 0
     used = sum(table.hw.live_count << table.hw.it_page_shift for _, table in driver.tables)
     if used > paid << view.page_shift:
-        yield Violation("J-L2", f"v1 {driver.actor.id} has {used:,} bytes mapped and pinned, but is charged for {pages(paid)} "
-                                f"({paid << view.page_shift:,} bytes)")  # fmt: skip
+        mapped = f"v1 {driver.actor.id} has {used:,} bytes mapped and pinned"
+        charged = f"{pages(paid)} ({paid << view.page_shift:,} bytes)"
+        yield Violation("J-L2", f"{mapped}, but is charged for {charged}")
     groups = len(data.group_list.items)
     if groups > 1:
-        yield Violation("J-L2", f"v1 {driver.actor.id} has {groups} groups, but ENABLE charges the window of one")
+        v1 = f"v1 {driver.actor.id} has {groups} groups"
+        yield Violation("J-L2", f"{v1}, but ENABLE charges the window of one")
 
 
 def owed(view: View, mm: Mm, kept: int) -> Violation | None:
@@ -89,8 +106,8 @@ def owed(view: View, mm: Mm, kept: int) -> Violation | None:
         mm: whose charge.
         kept: pages of regions that some container still stands for.
     """
-    charge = Charge(view.mlocked(mm), kept, *of_containers(view, view.bound(mm)))
-    if mm.locked_vm.value == sum(charge):
+    charge = charge_of(view, mm, kept)
+    if fits(view, mm, charge):
         return None
-    return Violation("J-Q2", f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}, but all that is still in use "
-                             f"is {charge}")  # fmt: skip
+    is_now = f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}"
+    return Violation("J-Q2", f"{is_now}, but all that is still in use is {charge}")

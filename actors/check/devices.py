@@ -38,7 +38,10 @@ class Devices:
         if hit.freed:
             yield Violation("J-T4" if hit.stale else "J-P2", f"{what}, which is free, {how}")
         elif not hit.pins:
-            yield Violation("J-T4" if hit.stale else "J-T1", f"{what}, which belongs to {hit.owner} and is not pinned, {how}")
+            yield Violation(
+                "J-T4" if hit.stale else "J-T1",
+                f"{what}, which belongs to {hit.owner} and is not pinned, {how}",
+            )
         elif hit.stale and not self._for(group, hit.pfn):
             yield Violation("J-T4", f"{what}, which is pinned for somebody else by now, {how}")
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from actors.check.view import Driver, View, pages
 from actors.check.violation import Violation
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.kernel.tce_container import IommuTable
 from hw import WRITE
 
@@ -56,16 +57,32 @@ class Dirty:
         scan = self.view.scan(table)
         uas = scan.uas[scan.perms & WRITE != 0]
         for region in mm.mem_list.items:
-            inside = uas[(uas >= np.uint64(region.ua)) & (uas < np.uint64(mm.end_of(region)))]
+            inside = uas[(uas >= np.uint64(region.ua)) & (uas < np.uint64(region.end))]
             if len(inside):
                 first = ((inside - np.uint64(region.ua)) >> np.uint64(self.view.page_shift)).astype(np.intp)
-                written = self._written.setdefault(region.name, (mm, region, np.zeros(region.entries, np.bool_)))[2]
+                written = self._written.setdefault(
+                    region.name, (mm, region, np.zeros(region.entries, np.bool_))
+                )[2]
                 for extra in range(max(1, 1 << table.hw.it_page_shift >> self.view.page_shift)):
                     written[first + extra] = True
 
     def _lost(self, mm: Mm, region: Region, written: NDArray[np.bool_]) -> Iterator[Violation]:
         pfns = region.pfns[written]
-        lost = pfns[self.view.memory.clean(pfns)]
+        lost = self._clean(pfns[self.view.memory.clean(pfns)])
         if len(lost):
             yield Violation("J-D1", f"{pages(len(lost))} of {region.name} ({self.view.name(mm)}) were unpinned clean although "
                                     f"a device could write to them; the first is frame {int(lost[0]):#x}")  # fmt: skip
+
+    def _clean(self, pfns: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Those of clean frames whose whole page is clean: a huge page is dirty as one."""
+        memory = self.view.memory
+        bits = memory.backing_shift(pfns) - np.uint8(self.view.page_shift)
+        if not bits.any():
+            return pfns
+        heads = pfns >> bits << bits
+        dirty = [
+            head
+            for head, size in {(int(head), 1 << int(bit)) for head, bit in zip(heads, bits, strict=True)}
+            if not memory.clean(np.arange(head, head + size, dtype=np.uint32)).all()
+        ]
+        return pfns[~np.isin(heads, np.array(dirty, np.uint32))]

@@ -37,12 +37,16 @@ def holders(view: View, mm: Mm) -> Iterator[Violation]:
         return
     bound = {driver.data.name for driver in view.drivers if driver.mm is mm}
     for holder, count in counts.items():
-        reason = 1 if holder in bound or (holder == "users" and mm.mm_users.holders) else loan(view, mm, holder)
+        reason = (
+            1 if holder in bound or (holder == "users" and mm.mm_users.holders) else loan(view, mm, holder)
+        )
         if count > reason and not (holder in bound and reason):
             yield Violation("J-M2", f"{holder} holds {view.name(mm)} {count} times, but has reason for {reason}; "
                                     f"mm_count is {mm.mm_count.value}")  # fmt: skip
     if mm.mm_users.holders and "users" not in counts:
-        yield Violation("J-M2", f"{view.name(mm)} has {mm.mm_users.value} users, but they do not hold its struct")
+        yield Violation(
+            "J-M2", f"{view.name(mm)} has {mm.mm_users.value} users, but they do not hold its struct"
+        )
 
 
 def loan(view: View, mm: Mm, holder: str) -> int:
@@ -58,7 +62,10 @@ def ended(view: View, mm: Mm) -> Iterator[Violation]:
     counts = mm.mm_count.holders
     if mm.destroyed and counts:
         who = ", ".join(counts)
-        yield Violation("J-M3", f"{view.name(mm)} was destroyed although {who} still hold{'s' if len(counts) == 1 else ''} it")
+        yield Violation(
+            "J-M3",
+            f"{view.name(mm)} was destroyed although {who} still hold{'s' if len(counts) == 1 else ''} it",
+        )
     if not mm.destroyed:
         yield Violation("J-M3", f"nobody holds {view.name(mm)} any more, but it was not destroyed")
     elif mm.mem_list.items:

@@ -35,21 +35,26 @@ class Lockdep:
         if thread.rcu_nesting:
             self.found(Violation("", f"{thread.name} takes {lock}, which may sleep, inside an RCU read section "
                                      f"at {thread.place()}", "sleeping"))  # fmt: skip
-        for held, _ in thread.held:
-            if (held, lock) not in self._known:
-                self._known.add((held, lock))
-                self._edge(thread, held, lock, mode)
+        for op in thread.held:
+            if (op.object, lock) not in self._known:
+                self._known.add((op.object, lock))
+                self._edge(thread, op.object, lock, mode)
 
     def _edge(self, thread: Thread, held: str, lock: str, mode: str) -> None:
         if held == lock:
-            self.found(Violation("J-K3", f"{thread.name} takes {lock} ({mode}), which it already holds, at {thread.place()}"))
+            self.found(
+                Violation(
+                    "J-K3",
+                    f"{thread.name} takes {lock} ({mode}), which it already holds, at {thread.place()}",
+                )
+            )
             return
         before, after = self.class_of(held), self.class_of(lock)
         if before == after:
             before, after = held, lock
         if after in self.edges.get(before, {}):
             return
-        chain = f"{thread.name} at {thread.place()}: {' -> '.join(name for name, _ in thread.held)} -> {lock}"
+        chain = f"{thread.name} at {thread.place()}: {' -> '.join(op.object for op in thread.held)} -> {lock}"
         self.edges.setdefault(before, {})[after] = chain
         back = self.path(after, before)
         if back:
@@ -85,9 +90,9 @@ class Lockdep:
     def returned(thread: Thread) -> Iterator[Violation]:
         """J-K1 and J-K4, when a system call of ``thread`` has ended."""
         if thread.held:
-            names = ", ".join(f"{name} ({mode})" for name, mode in thread.held)
+            names = ", ".join(f"{op.object} ({op.mode})" for op in thread.held)
             yield Violation("J-K1", f"{thread.name} has returned to user space with {names} held",
-                            accesses=tuple(f"{thread.name} holds {name}" for name, _ in thread.held))  # fmt: skip
+                            accesses=tuple(f"{thread.name} holds {op.object}" for op in thread.held))  # fmt: skip
         if thread.rcu_nesting:
             yield Violation("J-K4", f"{thread.name} has returned to user space {thread.rcu_nesting} RCU read "
                                     f"section{'s' if thread.rcu_nesting > 1 else ''} deep")  # fmt: skip

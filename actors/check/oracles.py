@@ -45,6 +45,9 @@ WARNED = {
 }
 """Function that warns -> the invariant that it warns of."""
 
+HARMLESS = frozenset({"unset_window"})
+"""Functions whose misuse costs a firmware call and no more, so that it is only noted."""
+
 
 class Oracles:
     """Whoever looks at a machine while it runs.
@@ -194,7 +197,9 @@ class Oracles:
             self._found(violation)
         if self._fresh or self._state != before or self._complained():
             self._fresh = False
-            for violation in list(self._step_invariants(Memory in entered or not self.machine.core.controlled)):
+            for violation in list(
+                self._step_invariants(Memory in entered or not self.machine.core.controlled)
+            ):
                 self._found(violation)
         alone = len(entered) == 1 or not self.machine.core.controlled
         together = bool(entered) and all(request in (Ioctl, OpenPath) for request in entered)
@@ -213,7 +218,9 @@ class Oracles:
         view = self.view
         yield from self._misuses()
         yield from chain(self._mappings.judge(), judge_regions(view, self._mappings.counts))
-        yield from chain(judge_lifetime(view), self._pins.judge(), judge_accounting(view), self._windows.judge())
+        yield from chain(
+            judge_lifetime(view), self._pins.judge(), judge_accounting(view), self._windows.judge()
+        )
         yield from chain(self._devices.judge_caches(), self._dirty.judge(disturbed))
         yield from self._warnings()
 
@@ -221,7 +228,7 @@ class Oracles:
         """What the model noticed by itself."""
         world = self.machine.world
         for invariant, message, place in world.misuses[self._complaints[0] :]:
-            yield Violation(invariant, f"{message} (in {place})")
+            yield Violation(invariant, f"{message} (in {place})", recorded=place in HARMLESS)
         self._complaints = len(world.misuses), self._complaints[1]
 
     def _warnings(self) -> Iterator[Violation]:

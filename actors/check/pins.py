@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actors.check.view import View, counted
 from actors.check.violation import Violation
-from actors.kernel.mm_iommu import Region
+from actors.kernel.regions import Region
 
 
 class Pins:

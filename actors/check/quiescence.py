@@ -12,7 +12,8 @@ from actors.check.accounting import owed
 from actors.check.regions import span
 from actors.check.view import Driver, View, pages
 from actors.check.violation import Violation
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 
 
 def judge_quiescence(view: View, tces: dict[str, int], final: bool) -> Iterator[Violation]:
@@ -49,7 +50,7 @@ def stays(view: View, mm: Mm, region: Region, bound: list[Driver], tces: int) ->
     """J-Q1 for one region: None when somebody still stands for it."""
     where = f"{region.name} ({span(mm, region)}) of {view.name(mm)}"
     if region not in mm.mem_list.items:
-        if view.machine.world.rcu.grace_periods:
+        if view.machine.world.rcu.callbacks:
             return None
         return Violation("J-Q1", f"{pages(region.entries)} of {where} are still pinned though it was released "
                                  f"and no grace period is pending")  # fmt: skip
@@ -73,7 +74,9 @@ def tables_without_owner(view: View) -> Iterator[Violation]:
     live = {table.name for driver in view.drivers for _, table in driver.tables}
     for holder, count in view.memory.pins_by_holder.items():
         if holder.startswith("table:") and holder not in live:
-            yield Violation("J-Q1", f"{pages(count)} are still pinned for {holder}, which no container has any more")
+            yield Violation(
+                "J-Q1", f"{pages(count)} are still pinned for {holder}, which no container has any more"
+            )
 
 
 def end_of_all(view: View) -> Iterator[Violation]:

@@ -19,7 +19,7 @@ join are never claimed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from actors.check.violation import Violation
 from actors.runtime.core import Core
@@ -39,8 +39,14 @@ OPEN_READS = {
 }
 """Last part of a variable's name -> why it is read without a lock."""
 
+ATOMICS = frozenset({"counter", "reference", "slot"})
+VARIABLES = ATOMICS | {"field", "list"}
+
 PLAIN_COUNTERS = frozenset({"used", "locked_vm"})
 """Counters that are plain numbers in the kernel, so that a lock must order them."""
+
+LOCKED_INSIDE = frozenset({"files"})
+"""Variables each access of which takes a lock of its own: the descriptor table has ``file_lock``."""
 
 RCU_LISTS = frozenset({"iommu_group_mem_list"})
 """Lists whose readers are protected by RCU."""
@@ -100,11 +106,8 @@ class RaceDetector:
                 self._outside(core)
                 if thread.pending is not None:
                     self.perform(thread, thread.pending)
-            nesting = thread.rcu_nesting
             done = segment(thread)
             self._going_on = None if done else thread
-            if thread.rcu_nesting < nesting:
-                join(self.left_rcu, self.clock(thread))
             self._children(core, self.clock(thread))
             return done
 
@@ -141,15 +144,12 @@ class RaceDetector:
         kind = op.kind
         if kind == "lock":
             self._lock(thread, op)
-        elif kind in ("field", "list"):
-            self._access(thread, op)
-        elif kind in ("counter", "reference"):
-            if op.object.rpartition(".")[2] in PLAIN_COUNTERS:
-                self._access(thread, op)
-            else:
-                self._synchronise(thread, op.object)
-        elif kind == "slot":
-            self._synchronise(thread, op.object)
+        elif kind in VARIABLES:
+            last = op.object.rpartition(".")[2]
+            plain = last in PLAIN_COUNTERS if kind in ATOMICS else last not in LOCKED_INSIDE
+            (self._access if plain else self._synchronise)(thread, op)
+        elif op.mode == "read-unlock":
+            join(self.left_rcu, self.clock(thread))
         elif op.mode == "grace-period":
             join(self.clock(thread), self.left_rcu)
         elif op.mode == "wait":
@@ -167,9 +167,9 @@ class RaceDetector:
         join((self.objects if op.write else self.readers).setdefault(op.object, {}), clock)
         clock[thread.index] += 1
 
-    def _synchronise(self, thread: Thread, name: str) -> None:
+    def _synchronise(self, thread: Thread, op: Op) -> None:
         """An atomic access follows the earlier ones and is followed by the later ones."""
-        clock, shared = self.clock(thread), self.objects.setdefault(name, {})
+        clock, shared = self.clock(thread), self.objects.setdefault(op.object, {})
         join(clock, shared)
         join(shared, clock)
         clock[thread.index] += 1
@@ -184,7 +184,11 @@ class RaceDetector:
             return
         access = Access(thread.index, clock[thread.index], describe(thread, op))
         write = variable.write
-        if write is not None and write.time > clock.get(write.thread, 0) and (op.write or not variable.open_reads):
+        if (
+            write is not None
+            and write.time > clock.get(write.thread, 0)
+            and (op.write or not variable.open_reads)
+        ):
             self._race(op.object, write, access)
         if not op.write:
             variable.reads[thread.index] = access
@@ -216,7 +220,7 @@ def join(into: Clock, other: Clock) -> None:
 
 def describe(thread: Thread, op: Op) -> str:
     """An access for people: who, what, in which function, with which locks."""
-    locks = ", ".join(f"{name} ({mode})" for name, mode in thread.held) or "no lock"
+    locks = ", ".join(f"{op.object} ({op.mode})" for op in thread.held) or "no lock"
     if thread.rcu_nesting:
         locks += ", in an RCU read section"
     return f"{thread.name} {'writes' if op.write else 'reads'} it in {function(thread)} with {locks}"
@@ -224,7 +228,7 @@ def describe(thread: Thread, op: Op) -> str:
 
 def function(thread: Thread) -> str:
     """The innermost function of the kernel in which a thread stands."""
-    inner = thread.frames[-1][1] if thread.frames else None
+    inner: Any = thread.frames[-1][1] if thread.frames else None
     name = "?"
     while inner is not None and hasattr(inner, "cr_frame"):
         name = getattr(inner, "__name__", name)

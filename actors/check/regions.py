@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from actors.check.view import Driver, View, counted
 from actors.check.violation import Violation
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 
 
 def judge_regions(view: View, tces: dict[str, int]) -> Iterator[Violation]:
@@ -37,7 +38,7 @@ def disjoint(view: View, mm: Mm) -> Iterator[Violation]:
         if not region.entries:
             yield Violation("J-R1", f"{region.name} of {view.name(mm)} at {region.ua:#x} has no page")
     for low, high in zip(regions, regions[1:], strict=False):
-        if mm.end_of(low) > high.ua:
+        if low.end > high.ua:
             yield Violation("J-R1", f"{low.name} ({span(mm, low)}) and {high.name} ({span(mm, high)}) "
                                     f"of {view.name(mm)} overlap")  # fmt: skip
 
@@ -54,7 +55,9 @@ def listed(view: View, mm: Mm, bound: list[Driver]) -> Iterator[Violation]:
         for name in names:
             listers.setdefault(name, []).append(driver.actor.id)
             if name not in alive:
-                yield Violation("J-R2", f"{driver.actor.id} lists {name}, which is no live region of {view.name(mm)}")
+                yield Violation(
+                    "J-R2", f"{driver.actor.id} lists {name}, which is no live region of {view.name(mm)}"
+                )
     for name, region in alive.items():
         who = listers.get(name, [])
         if region.used.value != len(who):
@@ -80,4 +83,4 @@ def mapped(view: View, mm: Mm, tces: dict[str, int]) -> Iterator[Violation]:
 
 def span(mm: Mm, region: Region) -> str:
     """The addresses of a region and its length, for people."""
-    return f"{region.ua:#x}..{mm.end_of(region):#x}, {region.entries:,} pages"
+    return f"{region.ua:#x}..{region.end:#x}, {region.entries:,} pages"

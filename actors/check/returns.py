@@ -121,7 +121,9 @@ class Returns:
 
     def remember(self) -> None:
         """Keep what is mapped now, to tell what the next call adds."""
-        self._before = {table.name: self.view.scan(table) for driver in self.view.drivers for _, table in driver.tables}
+        self._before = {
+            table.name: self.view.scan(table) for driver in self.view.drivers for _, table in driver.tables
+        }
 
     # -- MAP -----------------------------------------------------------------------------------
 
@@ -146,11 +148,18 @@ class Returns:
         for reply, param in maps:
             driver = self._driver(reply.container)
             others = [p for r, p in maps if p is not param and r.container == reply.container]
-            if reply.ret or not param.size or driver is None or any(overlap(param, other) for other in others):
+            if (
+                reply.ret
+                or not param.size
+                or driver is None
+                or any(overlap(param, other) for other in others)
+            ):
                 continue
             missing = self._missing(driver, param)
             if missing:
-                yield Violation("J-T6", f"{told(reply, param)} returned 0, but when all calls had ended {missing}")
+                yield Violation(
+                    "J-T6", f"{told(reply, param)} returned 0, but when all calls had ended {missing}"
+                )
 
     def _missing(self, driver: Driver, param: uapi.DmaMap) -> str:
         """What of a mapping is not there; "" when all is."""
@@ -216,7 +225,11 @@ class Returns:
             if reply.ret != -EINVAL or driver is None or driver.mm is None or param is None:
                 continue
             for region in driver.mm.mem_list.items:
-                if region.ua == param.vaddr and region.entries << self.view.page_shift == param.size and not param.flags:
+                if (
+                    region.ua == param.vaddr
+                    and region.entries << self.view.page_shift == param.size
+                    and not param.flags
+                ):
                     yield Violation("J-A2", f"{reply.name} of {pages(region.entries)} at {region.ua:#x} on {reply.container} "
                                             f"returned {reply.ret}, although {region.name} is that very range",
                                     recorded=True)  # fmt: skip
@@ -229,13 +242,19 @@ def unchanged(reply: Reply, before: State, after: State) -> Iterator[Violation]:
     """J-A3: what a failed ioctl may leave behind is its container's binding, the default window, overwritten entries."""
     if reply.cmd == uapi.VFIO_IOMMU_SPAPR_TCE_CREATE and reply.ret == -EFAULT:
         return
-    ignored = {"holders", "caches"}
+    ignored = {"holders", "caches", "dying"}
+    if before.dying != after.dying:
+        ignored.add("pins")
     if reply.cmd == uapi.VFIO_IOMMU_MAP_DMA:
         ignored |= {"mapped", "entries", "pins"}
-    if reply.cmd in WITH_DEFAULT_WINDOW and [c[2] for c in before.containers] != [c[2] for c in after.containers]:
+    if reply.cmd in WITH_DEFAULT_WINDOW and [c[2] for c in before.containers] != [
+        c[2] for c in after.containers
+    ]:
         ignored |= {"containers", "windows", "entries", "charges"}
     changed = [
-        part for part, old, new in zip(State._fields, before, after, strict=True) if old != new and part not in ignored
+        part
+        for part, old, new in zip(State._fields, before, after, strict=True)
+        if old != new and part not in ignored
     ]
     if changed:
         details = tuple(f"{part}: {getattr(before, part)} -> {getattr(after, part)}" for part in changed)
@@ -256,7 +275,8 @@ def find_table(driver: Driver, iova: int) -> IommuTable | None:
 def entries(scan: Scan, first: int, count: int) -> Scan:
     """The part of a scan that lies in a run of entries."""
     low, high = np.searchsorted(scan.indices, [first, min(first + count, FAR)])
-    return Scan(*[array[low:high] for array in scan])
+    run = slice(int(low), int(high))
+    return Scan(scan.indices[run], scan.hpas[run], scan.perms[run], scan.uas[run])
 
 
 def overlap(one: uapi.DmaMap, other: uapi.DmaMap) -> bool:

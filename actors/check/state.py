@@ -17,6 +17,7 @@ class State(NamedTuple):
     Attributes:
         charges: locked_vm of each mm.
         regions: the registered ranges of each mm, with ``used``.
+        dying: how many regions wait for a grace period.
         mapped: ``mapped`` of each region.
         holders: who holds each mm, and what each container is bound to.
         containers: flags, groups and registrations of each container that has an IOMMU.
@@ -29,6 +30,7 @@ class State(NamedTuple):
 
     charges: Part
     regions: Part
+    dying: Part
     mapped: Part
     holders: Part
     containers: Part
@@ -46,10 +48,14 @@ def state_of(view: View) -> State:
     return State(
         tuple([mm.locked_vm.value for mm in mms]),
         tuple([regions_of(mm) for mm in mms]),
+        tuple([len(mm.regions) - len(mm.mem_list.items) for mm in mms]),
         tuple([region.mapped.value for mm in mms for region in mm.mem_list.items]),
         (tuple([holders_of(mm) for mm in mms]), tuple([driver.data.mm.value for driver in drivers])),
         tuple([container_of(driver) for driver in drivers]),
-        (tuple([tuple([c.value for c in driver.data.tables]) for driver in drivers]), tuple([pe_of(g) for g in groups])),
+        (
+            tuple([tuple([c.value for c in driver.data.tables]) for driver in drivers]),
+            tuple([pe_of(g) for g in groups]),
+        ),
         tuple([(table.hw.changes, tuple(table.it_kref.holders.items())) for table in tables]),
         tuple([(group.container.value, group.container_users.value) for group in groups]),
         (view.memory.pinned_pages, tuple(view.memory.pins_by_holder.items())),
@@ -58,8 +64,8 @@ def state_of(view: View) -> State:
 
 
 def regions_of(mm: Mm) -> Part:
-    """The regions on the list with their registrations, and how many there are with the dying ones."""
-    return (len(mm.regions), *[(region.ua, region.entries, region.used.value) for region in mm.mem_list.items])
+    """The regions on the list with their registrations."""
+    return tuple([(region.ua, region.entries, region.used.value) for region in mm.mem_list.items])
 
 
 def holders_of(mm: Mm) -> Part:

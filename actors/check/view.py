@@ -88,7 +88,9 @@ class View:
         if len(actors) != self._known:
             self._enter(list(actors.values())[self._known :])
         self.drivers = [
-            Driver(c, data, self.mm(data.mm.value)) for c in self.containers if (data := c.iommu_data.value) is not None
+            Driver(c, data, self.mm(data.mm.value))
+            for c in self.containers
+            if (data := c.iommu_data.value) is not None
         ]
 
     def _enter(self, actors: list[Actor]) -> None:
@@ -143,7 +145,9 @@ def read(table: IommuTable) -> Scan:
     if not pieces:
         return EMPTY
     first = pieces[0]
-    indices, tces, uas = first if len(pieces) == 1 else [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    indices, tces, uas = (
+        first if len(pieces) == 1 else [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    )
     return Scan(indices, tces & np.uint64(~3 & (1 << 64) - 1), (tces & np.uint64(3)).astype(np.uint8), uas)
 
 

@@ -62,7 +62,9 @@ def blame(problem: BaseException) -> Violation | None:
         name = next((name for kind, name in HARDWARE if isinstance(problem, kind)), "J-P1")
         return Violation(name, message)
     if isinstance(problem, Deadlock):
-        return Violation("", message, "deadlock", tuple(f"{t} waits for {o}, held by {h}" for t, o, h in problem.waits))
+        return Violation(
+            "", message, "deadlock", tuple(f"{t} waits for {o}, held by {h}" for t, o, h in problem.waits)
+        )
     if isinstance(problem, Livelock):
         return Violation("J-Q3", message, "livelock")
     return None

@@ -68,14 +68,19 @@ def slots(driver: Driver, groups: dict[str, Group]) -> Iterator[Violation]:
     """J-W2 and J-W4."""
     first = driver.data.tables[0].value
     if driver.data.def_window_pending.value and first is not None:
-        yield Violation("J-W2", f"{driver.actor.id} is owed a default window although slot 0 has {first.name}")
+        yield Violation(
+            "J-W2", f"{driver.actor.id} is owed a default window although slot 0 has {first.name}"
+        )
     ends = []
     for num, table in driver.tables:
         start = table.hw.it_offset << table.hw.it_page_shift
         ends.append((start, start + (table.hw.it_size << table.hw.it_page_shift), table.name))
         right = SLOT1_START if num else 0
         if start != right:
-            yield Violation("J-W4", f"{table.name} in slot {num} of {driver.actor.id} starts at bus {start:#x}, not {right:#x}")
+            yield Violation(
+                "J-W4",
+                f"{table.name} in slot {num} of {driver.actor.id} starts at bus {start:#x}, not {right:#x}",
+            )
     ends.sort()
     for (_, end, low), (start, _, high) in zip(ends, ends[1:], strict=False):
         if end > start:
@@ -96,9 +101,14 @@ def references(driver: Driver, table: IommuTable, groups: dict[str, Group]) -> I
 def left_over(container: str, table: IommuTable) -> Iterator[Violation]:
     """J-W3 and J-T5, for a table that its container has let go of."""
     if table.it_kref.holders:
-        yield Violation("J-W3", f"{table.name}, which {container} has given up, is still referenced by {told(table.it_kref.holders)}")
+        yield Violation(
+            "J-W3",
+            f"{table.name}, which {container} has given up, is still referenced by {told(table.it_kref.holders)}",
+        )
     if table.hw.live_count:
-        yield Violation("J-T5", f"{table.name} was freed by {container} with {table.hw.live_count:,} TCEs in it")
+        yield Violation(
+            "J-T5", f"{table.name} was freed by {container} with {table.hw.live_count:,} TCEs in it"
+        )
 
 
 def told(holders: dict[str, int]) -> str:

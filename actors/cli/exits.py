@@ -35,6 +35,18 @@ class BadInput(Exception):
     """What the user gave is not what is expected; the message says what is, in one line."""
 
 
+CODES = {
+    "actors.cli.exits.BadInput": ExitCode.BAD_INPUT,
+    "actors.program.errors.ProgramError": ExitCode.BAD_INPUT,
+    "actors.program.errors.Refusal": ExitCode.BAD_INPUT,
+    "actors.kernel.composition.UnknownPiece": ExitCode.BAD_INPUT,
+    "actors.kernel.composition.Conflict": ExitCode.BAD_INPUT,
+    "actors.explore.strategies.UnknownStrategy": ExitCode.BAD_INPUT,
+    "actors.explore.strategies.replay.ReplayDivergence": ExitCode.DIVERGED,
+}
+"""Exceptions whose fault is not the emulator's, by name: judging an error imports nothing."""
+
+
 class Told(Exception):
     """An error that was judged already, in another process; carries its exit code and its line."""
 
@@ -150,14 +162,10 @@ def unwrapped(error: BaseException) -> BaseException:
 
 def code_of(error: BaseException) -> ExitCode:
     """The exit code for an error that is neither click's nor an interrupt."""
-    from actors.explore.strategies import ReplayDivergence, UnknownStrategy  # noqa: PLC0415 - heavy
-    from actors.kernel.composition import Conflict, UnknownPiece  # noqa: PLC0415
-    from actors.program.errors import ProgramError, Refusal  # noqa: PLC0415
-
-    if isinstance(error, ReplayDivergence):
-        return ExitCode.DIVERGED
-    if isinstance(error, BadInput | ProgramError | Refusal | UnknownPiece | Conflict | UnknownStrategy):
-        return ExitCode.BAD_INPUT
+    for kind in type(error).__mro__:
+        code = CODES.get(f"{kind.__module__}.{kind.__qualname__}")
+        if code is not None:
+            return code
     return ExitCode.EMULATOR
 
 

@@ -10,11 +10,10 @@ import click
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
 from actors.cli.options import json_option, kernel_option, switches
-from actors.cli.subjects import Subject, find_subject, kernels_of
+from actors.cli.subjects import Subject, everything, find_subject, kernels_of
 from actors.cli.tables import Cell, Column, plural, print_json, print_line, print_table, progress
 from actors.cli.units import FAILURES, Unit, run_unit
 from actors.explore import STRATEGIES, Report
-from actors.explore.scenarios import builtin_scenarios
 from actors.kernel.catalogue import find_kernel
 from actors.kernel.composition import Kernel
 from actors.program import Program
@@ -32,7 +31,7 @@ Examples:
 Every failing order is shortened and kept in {FAILURES}; tcemu replay runs it again.
 """
 
-DEFAULT_SECONDS = 45.0
+DEFAULT_SECONDS = 36.0
 """Time for everything when neither a number of orders nor a time was asked for."""
 
 COLUMNS = (
@@ -90,7 +89,7 @@ def command(programs: tuple[str, ...], kernels: tuple[str, ...], as_json: bool, 
     Without a program: the built-in scenarios, then the recorded clients.
     """  # fmt: skip
     ending = Ending()
-    subjects = [find_subject(name) for name in programs] or list(builtin_scenarios().values())
+    subjects = [find_subject(name) for name in programs] or everything()
     workers = how.pop("workers") or available_cpus()
     units = plan(subjects, kernels, workers=workers, **how)
     reports: dict[int, Report] = {}

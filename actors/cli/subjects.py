@@ -1,4 +1,4 @@
-"""What can be run under many orders: a built-in scenario, a program file, a function of a machine."""
+"""What can be run under many orders: a built-in scenario or recorded client, a program file, a function."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from pathlib import Path
 
+from actors.cli import clients
+from actors.cli.clients import Client
 from actors.cli.exits import BadInput
-from actors.explore.scenarios import builtin_scenarios
+from actors.explore.scenarios import builtin, builtin_names, builtins
 from actors.kernel.catalogue import find_kernel, find_piece, nearest
 from actors.kernel.composition import UnknownPiece
 from actors.machine import Scenario
-from actors.program import Program, ProgramError, load_program
+from actors.program import Program, ProgramError, builtin_streams, load_program
 
-Subject = Program | Scenario
+Subject = Program | Scenario | Client
 
 
 def find_subject(name: str) -> Subject:
@@ -28,10 +30,12 @@ def find_subject(name: str) -> Subject:
         return find_function(name)
     if Path(name).is_file() or "/" in name or name.endswith(".json"):
         return checked(name, load_program(name))
-    scenarios = builtin_scenarios()
-    if name not in scenarios:
-        raise BadInput(f"no file and no built-in scenario {name!r}{nearest(name, scenarios)}")
-    return scenarios[name]
+    if name in builtin_streams():
+        return Client(name)
+    if name not in builtin_names():
+        known = [*builtin_names(), *builtin_streams()]
+        raise BadInput(f"no file, scenario or recorded client {name!r}{nearest(name, known)}")
+    return builtin(name)
 
 
 def checked(file: str, program: Program) -> Program:
@@ -74,8 +78,15 @@ def find_function(name: str) -> Scenario:
 
 def kernels_of(subject: Subject, asked: tuple[str, ...]) -> tuple[str, ...]:
     """The kernels to run on: those asked for, else those that a program names, else ``fixed``."""
+    if isinstance(subject, Client):
+        return asked or clients.KERNELS
     named = subject.kernels if isinstance(subject, Program) else ()
     return asked or named or ("fixed",)
 
 
-__all__ = ["Subject", "find_function", "find_subject", "kernels_of"]
+def everything() -> list[Subject]:
+    """All that is built in: the scenarios, then the recorded clients."""
+    return [*builtins(), *clients.clients()]
+
+
+__all__ = ["Subject", "everything", "find_function", "find_subject", "kernels_of"]

@@ -117,8 +117,10 @@ def shown(cell: object) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 vector``, ``2 vectors``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """``1 vector``, ``2 vectors``, ``2 replies``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ply") else f"{count:,} {noun}s"
 
 
 @contextmanager

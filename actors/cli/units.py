@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from actors.cli.clients import Client, kill_often
 from actors.cli.subjects import Subject
 from actors.explore import Report, capture, explore, prepare, save_failure
 from actors.explore.arena import Arena
@@ -23,7 +24,7 @@ class Unit(NamedTuple):
     """What to search, and how; a value that workers can be sent.
 
     Attributes:
-        subject: a program or a scenario.
+        subject: a program, a scenario or a recorded client; of a client ``strategy`` and ``fail_nth`` mean nothing.
         kernel: what it runs on.
         strategy: who chooses the orders.
         schedules: the most orders to run; None for no limit but the time.
@@ -43,12 +44,15 @@ class Unit(NamedTuple):
 
 def run_unit(unit: Unit) -> Report:
     """Search, and keep what fails in a file."""
+    if isinstance(unit.subject, Client):
+        return kill_often(unit.subject, unit.kernel, unit.schedules, unit.seconds, unit.seed)
     report = each_failure_point(unit) if unit.fail_nth == "all" else search(unit, unit.fail_nth, unit.seconds)
     return structs.replace(report, failure=None)
 
 
 def search(unit: Unit, fail_nth: Any, seconds: float | None) -> Report:
     """Search the orders in which the ``fail_nth`` failure point fails; None for none."""
+    assert not isinstance(unit.subject, Client)
     report = explore(
         unit.subject,
         unit.kernel,
@@ -80,6 +84,7 @@ def each_failure_point(unit: Unit) -> Report:
 
 def failure_points(unit: Unit) -> list[str]:
     """The failure points that the calm order reaches, by name."""
+    assert not isinstance(unit.subject, Client)
     counting = Counting()
     core = Arena()
     core.faults = counting(core)

@@ -3,7 +3,8 @@
 from actors.explore.explore import explore, prepare
 from actors.explore.failure import Failure, capture, load_failure, replay, save_failure
 from actors.explore.result import Choice, Finding, Report, Result
-from actors.explore.run import Prepared, PreparedScenario, run_once
+from actors.explore.run import Prepared, run_once
+from actors.explore.scenario import PreparedScenario
 from actors.explore.strategies import (
     STRATEGIES,
     Bounded,

@@ -7,14 +7,16 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from actors.check import Oracles
 from actors.explore.arena import STEP_BUDGET, Arena
 from actors.explore.faults import FaultMaker
-from actors.explore.judges import JudgeMaker
 from actors.explore.recorder import Recorder
 from actors.explore.result import Finding, Report, Result
-from actors.explore.run import Model, Prepared, PreparedScenario
+from actors.explore.run import Model, Prepared
+from actors.explore.scenario import PreparedScenario
 from actors.explore.shrink import shrink
 from actors.explore.strategies import Abandoned, Strategy, Trail, find_strategy
+from actors.explore.verdicts import OracleMaker
 from actors.kernel.composition import Kernel
 from actors.machine import Scenario
 from actors.program import Program
@@ -36,7 +38,7 @@ def explore(
     seconds: float | None = None,
     seed: int = 0,
     *,
-    judge: JudgeMaker | None = None,
+    oracles: OracleMaker = Oracles,
     faults: FaultMaker | None = None,
     budget: int = STEP_BUDGET,
     progress: Progress | None = None,
@@ -51,7 +53,7 @@ def explore(
         schedules: the most orders to run.
         seconds: wall time after which no other order is begun. It can end a campaign, never steer it.
         seed: the same seed gives the same orders.
-        judge: who looks for broken invariants.
+        oracles: who looks for broken invariants.
         faults: which failure points fail.
         budget: steps that one order may take.
         progress: told now and then how many orders have been run.
@@ -61,7 +63,7 @@ def explore(
         UnknownStrategy, UnknownPiece, Conflict: bad names.
         EmulatorError: a mistake of the emulator, not of the kernel.
     """
-    model = prepare(subject, kernel, judge, **options)
+    model = prepare(subject, kernel, oracles, **options)
     chosen = strategy if isinstance(strategy, Strategy) else find_strategy(strategy or "portfolio", seed)
     return Campaign(model, chosen, faults, budget).run(schedules, seconds, progress)
 
@@ -69,7 +71,7 @@ def explore(
 def prepare(
     subject: Program | Scenario | Model,
     kernel: Kernel | str = "fixed",
-    judge: JudgeMaker | None = None,
+    oracles: OracleMaker = Oracles,
     **options: Any,
 ) -> Model:
     """Carry the setup of a program out, so that orders can start from there; a model is ready as it is.
@@ -78,10 +80,10 @@ def prepare(
         UnknownPiece, Conflict: bad names of kernels or defects.
     """
     if isinstance(subject, Program):
-        return Prepared(subject, kernel, judge)
+        return Prepared(subject, kernel, oracles)
     if isinstance(subject, Model):
         return subject
-    return PreparedScenario(subject, kernel, judge, **options)
+    return PreparedScenario(subject, kernel, oracles, **options)
 
 
 class Campaign:
@@ -172,10 +174,9 @@ class Campaign:
         """
         again, _ = self.recorded(Trail(self.strategy.trail))
         if again.signature != failed.signature or again.steps != failed.steps:
-            raise EmulatorError(
-                f"{self.model.name} is not deterministic: {failed.verdict} {failed.message!r} after {failed.steps}"
-                f" steps, then {again.verdict} {again.message!r} after {again.steps}"
-            )
+            first = f"{failed.verdict} after {failed.steps} steps ({failed.message})"
+            then = f"{again.verdict} after {again.steps} ({again.message})"
+            raise EmulatorError(f"{self.model.name} is not deterministic: {first}, then {then}")
         return again
 
     def report(self, seconds: float) -> Report:

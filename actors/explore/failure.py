@@ -13,13 +13,14 @@ from typing import Any
 
 import msgspec
 
+from actors.check import Oracles
 from actors.explore.arena import STEP_BUDGET
 from actors.explore.explore import Campaign, prepare
 from actors.explore.faults import FailNth
-from actors.explore.judges import JudgeMaker
 from actors.explore.result import Choice, Result
 from actors.explore.strategies import Lenient, Replay, ReplayDivergence
 from actors.explore.strategies.random import RandomWalk
+from actors.explore.verdicts import OracleMaker
 from actors.kernel.catalogue import find_kernel
 from actors.kernel.composition import Kernel
 from actors.kernel.generations import GENERATIONS
@@ -94,7 +95,7 @@ def capture(
     program: Program,
     kernel: Kernel,
     result: Result,
-    judge: JudgeMaker | None = None,
+    oracles: OracleMaker = Oracles,
     fail_nth: int | None = None,
 ) -> Failure:
     """Run a failing order once more, by its choices, and describe it as a file does.
@@ -103,14 +104,14 @@ def capture(
         ReplayDivergence: it does not come out as ``result`` says.
     """
     plain = msgspec.structs.replace(program, with_=(), without=(), expect=type(program.expect)(), kernels=())
-    campaign = _campaign(plain, kernel, judge, fail_nth, STEP_BUDGET)
+    campaign = _campaign(plain, kernel, oracles, fail_nth, STEP_BUDGET)
     again, digest = campaign.recorded(_strict(result.choices))
     _compare("verdict", result.verdict, again.verdict, len(result.choices))
     return Failure(
         emulator=emulator_version(),
         program=write_program(plain),
         kernel=Switches.of(kernel),
-        choices=tuple(tuple(choice) for choice in result.choices),
+        choices=tuple((options, taken, label) for options, taken, label in result.choices),
         fail_nth=fail_nth,
         verdict=again.verdict,
         invariant=again.invariant,
@@ -164,7 +165,7 @@ def load_failure(path: str | Path) -> Failure:
     return failure
 
 
-def replay(failure: Failure | str | Path, judge: JudgeMaker | None = None) -> Result:
+def replay(failure: Failure | str | Path, oracles: OracleMaker = Oracles) -> Result:
     """Run a failure again, exactly; the same result.
 
     Raises:
@@ -175,7 +176,7 @@ def replay(failure: Failure | str | Path, judge: JudgeMaker | None = None) -> Re
     if not isinstance(failure, Failure):
         failure = load_failure(failure)
     program = parse_exact(failure.program)
-    campaign = _campaign(program, failure.kernel.compose(), judge, failure.fail_nth, failure.budget)
+    campaign = _campaign(program, failure.kernel.compose(), oracles, failure.fail_nth, failure.budget)
     chooser = _strict(tuple(Choice(*choice) for choice in failure.choices))
     result, digest = campaign.recorded(chooser)
     end = chooser.at
@@ -196,10 +197,10 @@ def continued(failure: Failure) -> Lenient:
 
 
 def _campaign(
-    program: Program, kernel: Kernel, judge: JudgeMaker | None, fail_nth: int | None, budget: int
+    program: Program, kernel: Kernel, oracles: OracleMaker, fail_nth: int | None, budget: int
 ) -> Campaign:
     faults = FailNth(fail_nth) if fail_nth is not None else None
-    return Campaign(prepare(program, kernel, judge), RandomWalk(), faults, budget)
+    return Campaign(prepare(program, kernel, oracles), RandomWalk(), faults, budget)
 
 
 def _strict(choices: tuple[Choice, ...]) -> Replay:

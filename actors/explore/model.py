@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.explore.arena import Arena
-from actors.explore.judges import Failed, failure_of
 from actors.explore.result import Result
-from actors.runtime.errors import Deadlock, KernelOops, Livelock
+from actors.explore.verdicts import ENDINGS, failure_of
+from actors.runtime.errors import KernelOops
 
 
 class ToyModel:
@@ -38,7 +38,7 @@ class ToyModel:
             core.current = boot
             core.run()
             wrong = check() if check is not None else ""
-        except (Failed, KernelOops, Deadlock, Livelock) as problem:
+        except ENDINGS as problem:
             core.close()
             return failure_of(problem)._replace(steps=core.steps)
         return Result("violation", "", wrong, core.steps) if wrong else Result(steps=core.steps)

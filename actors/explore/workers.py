@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
+from actors.check import Oracles
 from actors.explore.explore import explore
 from actors.explore.faults import FailNth
-from actors.explore.judges import JudgeMaker
 from actors.explore.result import Report
+from actors.explore.verdicts import OracleMaker
 from actors.kernel.composition import Kernel
 from actors.program import Program
 
@@ -33,7 +34,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     schedules: int | None = None
     seconds: float | None = None
     seed: int = 0
-    judge: JudgeMaker | None = None
+    oracles: OracleMaker = Oracles
     fail_nth: int | None = None
 
     def run(self) -> Report:
@@ -41,7 +42,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
         faults = FailNth(self.fail_nth) if self.fail_nth is not None else None
         return explore(
             self.program, self.kernel, self.strategy, self.schedules, self.seconds, self.seed,
-            judge=self.judge, faults=faults,
+            oracles=self.oracles, faults=faults,
         )  # fmt: skip
 
 

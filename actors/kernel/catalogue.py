@@ -21,6 +21,9 @@ def find_piece(slug: str) -> type[Piece]:
         UnknownPiece: there is none; the message names the nearest.
     """
     pieces = piece_names()
+    for piece in PIECES:
+        if slug in piece.aliases:
+            return piece
     if slug not in pieces:
         raise UnknownPiece(f"no defect or difference {slug!r}{nearest(slug, pieces)}")
     return pieces[slug]
@@ -34,7 +37,9 @@ def find_kernel(name: str, with_: Iterable[str] = (), without: Iterable[str] = (
         Conflict: pieces that make no sense together.
     """
     if name not in GENERATIONS:
-        raise UnknownPiece(f"no kernel {name!r}{nearest(name, GENERATIONS)}; there are {', '.join(GENERATIONS)}")
+        raise UnknownPiece(
+            f"no kernel {name!r}{nearest(name, GENERATIONS)}; there are {', '.join(GENERATIONS)}"
+        )
     slugs = set(GENERATIONS[name].slugs)
     added = [find_piece(slug).slug for slug in with_]
     removed = [find_piece(slug).slug for slug in without]

@@ -49,6 +49,7 @@ class Piece:
 
     Class attributes:
         slug: its name on the command line.
+        aliases: other names that it goes by.
         number: the entry of section G of the reference, "" for a difference or a finding of our own.
         title: what it is, in one line.
         commit: what introduced or mended it in Linux, as far as known.
@@ -63,6 +64,7 @@ class Piece:
     """
 
     slug: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
     number: ClassVar[str] = ""
     title: ClassVar[str] = ""
     commit: ClassVar[str] = ""

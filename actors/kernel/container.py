@@ -325,7 +325,9 @@ class Container(Prereg, Windows, Eeh):
             if not ret:
                 await container.group_list.add(group)
             elif not attached and await container.def_window_pending.get():
-                self.world.misuse("J-W2", "a window is owed but no group is attached", "tce_iommu_attach_group")
+                self.world.misuse(
+                    "J-W2", "a window is owed but no group is attached", "tce_iommu_attach_group"
+                )
             return ret
 
     def no_table_group(self) -> int:

@@ -43,7 +43,7 @@ POSTPONED = names("""
 # Designs that ended between v4.19 and v6.12.
 BEFORE_5_0 = names("""
     lazy-mm-references regions-created-under-mutex bad-container-fd-einval device-name-looked-up-last
-    huge-pages-stay ownership-taken-at-attach
+    fork-shares-pinned-pages huge-pages-stay ownership-taken-at-attach
     find-without-reference attach-error-frees-sibling rcu-readers-unprotected
     unset-already-unset clear-after-unset
 """)

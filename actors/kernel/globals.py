@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from actors.runtime.rcu import Rcu
 from actors.runtime.sync import Mutex
@@ -85,3 +85,7 @@ class KernelGlobals:
     def note_dma(self, group: str, report: DmaReport) -> None:
         """Remember what a device did, for whoever judges it."""
         self.dma_hits.append((group, report))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy carries: everything but who listens."""
+        return self.__dict__ | {"on_return": None}

@@ -527,13 +527,31 @@ class MmState(Actor):
         """Take over the parent's mappings; what is pinned and private becomes this mm's own copy."""
         self.may_share_pages = True
         self.vmas = list(image.vmas)
-        for page, pfns in image.pages:
-            vma = next(self.overlapping(page, page + 1))
+        runs = [(page, pfns, next(self.overlapping(page, page + 1))) for page, pfns in image.pages]
+        for page, pfns, vma in runs:
             self.memory.get(pfns)
             self.page_table.map(page, pfns, vma.writable and vma.shared)
-            if not vma.shared and vma.shift == self.memory.page_shift:
-                for offset in np.flatnonzero(self.memory.pin_counts(pfns)).tolist():
-                    self._break_one(page + offset, int(pfns[offset]), True)
+        for page, pfns, vma in runs:
+            if not vma.shared and self.fork_copies_pinned_pages():
+                self._copy_pinned(page, pfns, vma.shift)
+
+    def fork_copies_pinned_pages(self) -> bool:
+        """Whether a forked child gets its own copy of a pinned page at once."""
+        return True
+
+    def _copy_pinned(self, page: int, pfns: NDArray[np.uint32], shift: int) -> None:
+        """Copy those pages of a run that are pinned; as long as there is memory, the rest stays shared."""
+        per_page = 1 << (shift - self.memory.page_shift)
+        pinned = np.flatnonzero(self.memory.pin_counts(pfns)).tolist()
+        try:
+            for at in dict.fromkeys((page + offset) // per_page * per_page for offset in pinned):
+                entry = self.page_table.lookup(at)
+                if per_page == 1:
+                    self._break_one(at, int(pfns[at - page]), True)
+                elif entry is not None and not entry[1]:
+                    self._copy_huge(at, shift)
+        except OutOfFrames:
+            return
 
     # -- the list of mappings ------------------------------------------------------------------
 

@@ -19,44 +19,16 @@ from numpy.typing import NDArray
 
 from actors.kernel.messages import MmIommuFree, NewRegion, Translated
 from actors.kernel.mm import MmState
-from actors.runtime.cells import Counter, KList, free
+from actors.kernel.regions import Region, RegionList
+from actors.runtime.cells import free
 from actors.runtime.errors import UseAfterFree
 from hw import Ua, low_bit_shift
 
 if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
     from actors.kernel.mm import MmImage
-    from actors.runtime.core import Core
 
 ENTRY_BYTES = 8
-
-
-class Region:
-    """``struct mm_iommu_table_group_mem_t``.
-
-    Attributes:
-        name: ``region:3``.
-        ua: start address in bytes.
-        entries: length in kernel pages.
-        pfns: the pinned frame of each page, shape (entries,).
-        pageshift: log2 of the largest IOMMU page that may be mapped from here.
-        used: registrations.
-        mapped: 1 + TCEs; 0 while dying.
-    """
-
-    __slots__ = ("entries", "mapped", "name", "pageshift", "pfns", "ua", "used")
-
-    def __init__(self, core: Core, ua: Ua, pfns: NDArray[np.uint32], pageshift: int) -> None:
-        self.name = core.number("region")
-        self.ua = ua
-        self.entries = len(pfns)
-        self.pfns = pfns
-        self.pageshift = pageshift
-        self.used = Counter(core, f"{self.name}.used", 1)
-        self.mapped = Counter(core, f"{self.name}.mapped", 1)
-
-    def __repr__(self) -> str:
-        return f"<{self.name} {self.ua:#x}+{self.entries} used={self.used.value} mapped={self.mapped.value}>"
 
 
 class Mm(MmState):
@@ -64,14 +36,14 @@ class Mm(MmState):
 
     Attributes:
         regions: all regions whose pins are not returned yet, by name: listed ones and dying ones.
-        mem_list: ``context.iommu_group_mem_list``; new ones at the head.
+        mem_list: those that are listed, ``context.iommu_group_mem_list``.
         mem_list_mutex: one for the whole kernel.
     """
 
     def __init__(self, world: KernelGlobals, comm: str, user: str, image: MmImage | None = None) -> None:
         super().__init__(world, comm, user, image)
         self.mem_list_mutex = world.mem_list_mutex
-        self.mem_list: KList[Region] = KList(world.core, f"{self.id}.iommu_group_mem_list")
+        self.mem_list = RegionList(world.core, f"{self.id}.iommu_group_mem_list")
         self.regions: dict[str, Region] = {}
 
     def region(self, mem: str) -> Region:
@@ -85,10 +57,6 @@ class Mm(MmState):
             raise UseAfterFree(mem, self.core.current.place())
         return region
 
-    def end_of(self, region: Region) -> int:
-        """Return the address behind a region in bytes."""
-        return region.ua + (region.entries << self.memory.page_shift)
-
     # -- creation ------------------------------------------------------------------------------
 
     async def mm_iommu_get(self, ua: Ua, entries: int) -> str | None:
@@ -97,10 +65,11 @@ class Mm(MmState):
         Context: takes ``mem_list_mutex``; may sleep. Kernel: ``mm_iommu_get``.
         """
         async with self.mem_list_mutex:
-            for region in await self.mem_list.walk():
-                if region.ua == ua and region.entries == entries:
-                    await region.used.add(1)
-                    return region.name
+            await self.mem_list.read()
+            region = self.mem_list.exact(ua, entries)
+            if region is not None:
+                await region.used.add(1)
+                return region.name
         return None
 
     async def mm_iommu_new(self, ua: Ua, entries: int) -> NewRegion:
@@ -120,7 +89,7 @@ class Mm(MmState):
             return NewRegion(ret, "")
         ret, pfns = await self.mm_iommu_pin(ua, entries)
         if not ret:
-            region = Region(self.core, ua, pfns, low_bit_shift(ua | entries << self.memory.page_shift))
+            region = self.new_region(ua, pfns)
             reply = await self.mm_iommu_publish(region)
             if reply.ret == 0 and reply.mem == region.name:
                 return reply
@@ -129,6 +98,12 @@ class Mm(MmState):
             return reply
         await self.account_locked_vm(-entries)
         return NewRegion(ret, "")
+
+    def new_region(self, ua: Ua, pfns: NDArray[np.uint32]) -> Region:
+        """Make a region; at first its alignment alone limits ``pageshift``."""
+        page_shift = self.memory.page_shift
+        aligned = ua | len(pfns) << page_shift
+        return Region(self.core, ua, pfns, page_shift, low_bit_shift(aligned) if aligned else page_shift)
 
     def undo_pins(self, pfns: NDArray[np.uint32]) -> None:
         """Drop the pins of a region that could not be published."""
@@ -166,8 +141,11 @@ class Mm(MmState):
         return -EFAULT
 
     def array_fits(self, entries: int) -> bool:
-        """Whether an array of ``entries`` addresses can be allocated; a vmalloc of 0 bytes cannot."""
-        return 0 < entries * ENTRY_BYTES <= self.memory.size_bytes
+        """Whether an array of ``entries`` addresses can be allocated.
+
+        A vmalloc of 0 bytes cannot, nor one of all RAM: the kernel itself lies there too.
+        """
+        return 0 < entries * ENTRY_BYTES < self.memory.size_bytes
 
     async def mm_iommu_publish(self, region: Region) -> NewRegion:
         """Put a new region on the list unless it overlaps another one.
@@ -175,11 +153,12 @@ class Mm(MmState):
         Context: takes ``mem_list_mutex``.
         """
         async with self.mem_list_mutex:
-            for other in await self.mem_list.walk():
-                if other.ua == region.ua and other.entries == region.entries:
-                    return await self.mm_iommu_lost_race(other)
-                if other.ua < self.end_of(region) and region.ua < self.end_of(other):
-                    return NewRegion(-EINVAL, "")
+            await self.mem_list.read()
+            same = self.mem_list.exact(region.ua, region.entries)
+            if same is not None:
+                return await self.mm_iommu_lost_race(same)
+            if self.mem_list.overlapping(region.ua, region.end) is not None:
+                return NewRegion(-EINVAL, "")
             self.mm_iommu_page_shift(region)
             await self.mem_list.add(region)
             self.regions[region.name] = region
@@ -276,10 +255,8 @@ class Mm(MmState):
         Context: inside an RCU read section; takes no reference. Kernel: ``mm_iommu_lookup``.
         """
         async with self.list_stays():
-            for region in await self.mem_list.walk():
-                if region.ua <= ua and ua + size <= self.end_of(region):
-                    return region
-        return None
+            await self.mem_list.read()
+            return self.mem_list.containing(ua, size)
 
     def list_stays(self) -> AbstractAsyncContextManager[None]:
         """Keep the elements of the region list from being freed during a walk."""
@@ -345,10 +322,10 @@ class Mm(MmState):
         spans: list[tuple[Region, int, int]] = []
         at, end = int(ua), ua + (count << page_shift)
         while at < end:
-            region = self._registered(at, 1 << page_shift)
+            region = self.mem_list.containing(at, 1 << page_shift)
             if region is None or page_shift > region.pageshift or not self._backed_by(region, page_shift):
                 return None
-            stop = min(end, at + ((self.end_of(region) - at) >> page_shift << page_shift))
+            stop = min(end, at + ((region.end - at) >> page_shift << page_shift))
             spans.append((region, at, (stop - at) >> page_shift))
             at = stop
         for region, _, pages in spans:
@@ -361,9 +338,6 @@ class Mm(MmState):
         if page_shift <= self.memory.page_shift:
             return True
         return int(self.memory.backing_shift(region.pfns).min()) >= page_shift
-
-    def _registered(self, ua: int, size: int) -> Region | None:
-        return next((r for r in self.mem_list if r.ua <= ua and ua + size <= self.end_of(r)), None)
 
     def _addresses(self, region: Region, ua: int, count: int, page_shift: int) -> NDArray[np.uint64]:
         """Real addresses of ``count`` IOMMU pages from ``ua`` on, all inside ``region``."""
@@ -381,14 +355,13 @@ class Mm(MmState):
     async def mm_iommu_unmap_range(self, uas: NDArray[np.uint64], page_shift: int) -> None:
         """Count TCEs less, given the addresses in their view slots, shape (n,)."""
         left = uas
-        for region in list(self.mem_list):
-            inside = (left >= np.uint64(region.ua)) & (left < np.uint64(self.end_of(region)))
-            count = int(inside.sum())
-            if not count:
+        while len(left):
+            region = self.mem_list.containing(int(left[0]), 1)
+            if region is None:
+                left = left[1:]
                 continue
-            left = left[~inside]
+            inside = (left >= np.uint64(region.ua)) & (left < np.uint64(region.end))
+            left, count = left[~inside], int(inside.sum())
             await region.mapped.add(-min(count, region.mapped.value - 1))
             if region.mapped.value == 1 and region.used.value == 0:
                 await self.mm_iommu_reap(region)
-            if not len(left):
-                return

@@ -25,7 +25,7 @@ class Prereg(ContainerState):
 
         Context: takes ``container.lock``; may sleep.
         """
-        ret = await self.tce_iommu_mm_set(container)
+        ret = await self.tce_iommu_mm_bind(container)
         if ret:
             return ret
         ret, param = await self.read_register_argument(arg)

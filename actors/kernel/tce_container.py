@@ -149,6 +149,14 @@ class ContainerState(Actor):
             await point(self.user_copy_op)
         return not self.core.fails("copy_to_user") and arg.write(data)
 
+    async def tce_iommu_mm_bind(self, container: TceContainer) -> int:
+        """Do :meth:`tce_iommu_mm_set` so that two threads that both find no binding do not both make one.
+
+        Context: takes ``container.lock``.
+        """
+        async with container.lock:
+            return await self.tce_iommu_mm_set(container)
+
     async def tce_iommu_mm_set(self, container: TceContainer) -> int:
         """Bind the container to the caller's mm, or check that it is bound to it.
 

@@ -44,7 +44,9 @@ class Windows(Mapping, Ioda):
             self.world.warn(f"default window at {start:#x}", "tce_iommu_create_default_window")
         if not await container.def_window_pending.get():
             self.world.misuse(
-                "J-W2", "a default window was made that is not owed any more", "tce_iommu_create_default_window"
+                "J-W2",
+                "a default window was made that is not owed any more",
+                "tce_iommu_create_default_window",
             )
         await container.def_window_pending.set(False)
         return 0
@@ -64,7 +66,7 @@ class Windows(Mapping, Ioda):
 
         Context: takes ``container.lock``; may sleep.
         """
-        ret = await self.tce_iommu_mm_set(container)
+        ret = await self.tce_iommu_mm_bind(container)
         if ret:
             return ret
         if not await container.group_list.walk():
@@ -164,7 +166,7 @@ class Windows(Mapping, Ioda):
 
         Context: takes ``container.lock``; may sleep.
         """
-        ret = await self.tce_iommu_mm_set(container)
+        ret = await self.tce_iommu_mm_bind(container)
         if ret:
             return ret
         if not await container.group_list.walk():

@@ -10,7 +10,9 @@ from actors.runtime.thread import Thread
 class BareRuntime(Stepping):
     """Runs all threads on a plain Python loop, one step at a time, in the order that is chosen."""
 
-    def __init__(self, chooser: Chooser | None = None, budget: int = 1_000_000, keep_log: bool = False) -> None:
+    def __init__(
+        self, chooser: Chooser | None = None, budget: int = 1_000_000, keep_log: bool = False
+    ) -> None:
         super().__init__(chooser)
         self.watch(budget, keep_log)
 

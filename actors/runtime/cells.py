@@ -62,9 +62,9 @@ class Shared:
         state = {slot: getattr(self, slot) for slot in self.state}
         return None, state | {"read_op": None, "write_op": None}
 
-    def _check(self) -> None:
-        if self.freed:
-            raise UseAfterFree(self.name, self.core.current.place())
+    def misused(self, how: str = "") -> UseAfterFree:
+        """The crash of the running thread that has touched what is gone."""
+        return UseAfterFree(self.name + how, self.core.current.place())
 
 
 class Cell(Shared, Generic[T]):
@@ -82,7 +82,7 @@ class Cell(Shared, Generic[T]):
         if self.core.controlled:
             yield self.read_op or self.reading()
         if self.freed:
-            self._check()
+            raise self.misused()
         if self.core.tracing:
             self.core.trace(self.reading(), self.value, self.value)
         return self.value
@@ -93,7 +93,7 @@ class Cell(Shared, Generic[T]):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old, self.value = self.value, value
         if self.core.tracing:
             self.core.trace(self.writing(), old, value)
@@ -118,7 +118,7 @@ class Counter(Shared):
         if self.core.controlled:
             yield self.read_op or self.reading()
         if self.freed:
-            self._check()
+            raise self.misused()
         if self.core.tracing:
             self.core.trace(self.reading(), self.value, self.value)
         return self.value
@@ -129,7 +129,7 @@ class Counter(Shared):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old = self.value
         self.value = old + delta
         if self.core.tracing:
@@ -145,7 +145,7 @@ class Counter(Shared):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old = self.value
         if old != unless:
             self.value = old + delta
@@ -159,7 +159,7 @@ class Counter(Shared):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old = self.value
         if old == expected:
             self.value = new
@@ -195,7 +195,7 @@ class Refcount(Shared):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old = self.value
         self.holders[holder] = self.holders.get(holder, 0) + count
         if self.core.tracing:
@@ -211,11 +211,11 @@ class Refcount(Shared):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         old = self.value
         left = self.holders.get(holder, 0) - count
         if left < 0:
-            raise UseAfterFree(f"{self.name} (reference of {holder} dropped twice)", self.core.current.place())
+            raise self.misused(f" (reference of {holder} dropped twice)")
         if left:
             self.holders[holder] = left
         else:
@@ -245,15 +245,29 @@ class KList(Shared, Generic[T]):
         return iter(self.items)
 
     @types.coroutine
+    def read(self) -> Generator[Op, Any, None]:
+        """Declare one look over the whole list; what it is looked at for follows without another point."""
+        if self.core.controlled:
+            yield self.read_op or self.reading()
+        if self.freed:
+            raise self.misused()
+        if self.core.tracing:
+            self.core.trace(self.reading())
+
+    @types.coroutine
     def walk(self) -> Generator[Op, Any, tuple[T, ...]]:
         """Return the items, first to last."""
         if self.core.controlled:
             yield self.read_op or self.reading()
         if self.freed:
-            self._check()
+            raise self.misused()
         if self.core.tracing:
             self.core.trace(self.reading())
         return tuple(self.items)
+
+    def put(self, item: T) -> None:
+        """Place ``item``: at the head."""
+        self.items.insert(0, item)
 
     @types.coroutine
     def add(self, item: T) -> Generator[Op, Any, None]:
@@ -261,8 +275,8 @@ class KList(Shared, Generic[T]):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
-        self.items.insert(0, item)
+            raise self.misused()
+        self.put(item)
         if self.core.tracing:
             self.core.trace(self.writing(), None, item)
 
@@ -272,9 +286,9 @@ class KList(Shared, Generic[T]):
         if self.core.controlled:
             yield self.write_op or self.writing()
         if self.freed:
-            self._check()
+            raise self.misused()
         if item not in self.items:
-            raise UseAfterFree(f"{self.name} (list_del of {item!r}, which is not on it)", self.core.current.place())
+            raise self.misused(f" (list_del of {item!r}, which is not on it)")
         self.items.remove(item)
         if self.core.tracing:
             self.core.trace(self.writing(), item, None)

@@ -71,7 +71,7 @@ class Core:
         actors: the directory of actors by id.
         chooser: the one source of choice.
         tracing: whether :attr:`tracer` is told of accesses.
-        muted: classes of points at which no decision is taken.
+        muted: classes of points at which no decision is taken; all of them under the free runtime.
         faults: says of a named failure point whether it fails this time; None when none can.
         lock_watch: told of each lock before it is taken, with thread, lock and mode.
         on_oops: told of each crash of the modelled kernel, once.
@@ -117,9 +117,7 @@ class Core:
 
     # -- threads -------------------------------------------------------------------------------
 
-    def spawn(
-        self, actor: Actor, body: Coroutine[Any, Any, Any], name: str, daemon: bool = False
-    ) -> Thread:
+    def spawn(self, actor: Actor, body: Coroutine[Any, Any, Any], name: str, daemon: bool = False) -> Thread:
         """Create a thread that runs ``body`` inside ``actor``; it is ready at once."""
         thread = Thread(self.thread_count, name, daemon)
         self.thread_count += 1
@@ -225,7 +223,7 @@ class Core:
                     continue
                 if effect.__class__ is Call:
                     self._send(thread, effect)
-                    return self.controlled and "message" not in self.muted
+                    return "message" not in self.muted
                 raise foreign(thread, coroutine, effect)
             frames.pop()
             if not frames:
@@ -259,7 +257,7 @@ class Core:
         """Note what ``thread`` does next and whether it may; False when it goes on without a decision."""
         guard = op.guard
         may = guard is None or guard.passes(op)
-        if may and (not self.controlled or op.kind in self.muted):
+        if may and op.kind in self.muted:
             return False
         thread.pending = op
         if guard is not None:
@@ -276,7 +274,7 @@ class Core:
         """Note the request that ``thread`` sends next."""
         target = self.actors.get(call.target)
         if target is None:
-            raise EmulatorError(f"{thread.name} sends {call.request!r} to {call.target}, which does not exist")
+            raise EmulatorError(f"{thread.name} sends {call.request!r} to {call.target}: no such actor")
         thread.call = call
         thread.resuming = True
         thread.pending = target.message_op

@@ -11,7 +11,7 @@ class EmulatorError(Exception):
     """A mistake of the emulator or of code plugged into it; never the modelled kernel's."""
 
 
-class KernelOops(Exception):  # noqa: N818 - the kernel's own word
+class KernelOops(Exception):
     """The modelled kernel crashed in this thread: the task dies, what it held stays held.
 
     Args:
@@ -40,7 +40,7 @@ class UseAfterFree(KernelOops):
         self.object = name
 
 
-class TaskKilled(Exception):  # noqa: N818 - not an error: the end of a task
+class TaskKilled(Exception):
     """The task that made this call is gone: its process exited or was killed."""
 
     def __init__(self, name: str) -> None:
@@ -48,7 +48,7 @@ class TaskKilled(Exception):  # noqa: N818 - not an error: the end of a task
         self.name = name
 
 
-class Deadlock(Exception):  # noqa: N818
+class Deadlock(Exception):
     """No thread can go on.
 
     Args:
@@ -60,7 +60,7 @@ class Deadlock(Exception):  # noqa: N818
         self.waits = waits
 
 
-class Livelock(Exception):  # noqa: N818
+class Livelock(Exception):
     """A run made more steps than its budget allows."""
 
     def __init__(self, steps: int, thread: str, recent: tuple[str, ...]) -> None:
@@ -74,6 +74,9 @@ class ForeignAwait(EmulatorError):
     """A scenario awaited something that is not the emulator's inside a controlled run."""
 
     def __init__(self, thread: str, what: object, place: str) -> None:
-        super().__init__(f"thread {thread} awaits {what!r} at {place}; a controlled run can only await the emulator")
+        super().__init__(
+            f"thread {thread} awaits {what!r} at {place}; a controlled run can only await the emulator"
+        )
         self.thread = thread
+        self.what = what
         self.place = place

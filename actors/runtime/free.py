@@ -13,10 +13,10 @@ import trio
 
 from actors.runtime.actor import Actor
 from actors.runtime.core import Chooser
-from actors.runtime.errors import EmulatorError, KernelOops, TaskKilled
+from actors.runtime.errors import EmulatorError
 from actors.runtime.inbox import Inbox
 from actors.runtime.messages import Request
-from actors.runtime.ops import call
+from actors.runtime.ops import KINDS
 from actors.runtime.sync import Guard
 from actors.runtime.thread import Thread
 from actors.runtime.trio_tasks import INBOX_CAPACITY, TrioTasks
@@ -35,6 +35,7 @@ class FreeRuntime(TrioTasks):
     ) -> None:
         super().__init__(nursery, chooser, capacity)
         self.controlled = False
+        self.muted = frozenset(KINDS)
         self.paused: dict[str, trio.Event] = {}
         self.idle: list[Thread] = []
         self.callers = 0
@@ -103,9 +104,10 @@ class FreeRuntime(TrioTasks):
     # -- requests from outside -----------------------------------------------------------------
 
     async def request(self, caller: Actor, target: str, request: Request[R]) -> R:
-        """Send a request; the calling trio task is a thread of ``target`` if that is a process, else of ``caller``.
+        """Send a request to ``target`` and return the reply.
 
-        When the task is cancelled the request goes on to its end without it, as a system call does.
+        The calling trio task is a thread of ``target`` if that is a process, and else of ``caller``. When
+        the task is cancelled the request goes on to its end without it, as a system call does.
 
         Raises:
             KernelOops, TaskKilled: what ended the thread.
@@ -121,11 +123,7 @@ class FreeRuntime(TrioTasks):
             self.tracer.event(thread, "start", {"actor": actor.id})
             if actor.id == target:
                 self.tracer.event(thread, "request", {"to": target, "request": request})
-        try:
-            await self._carry(thread, actor.id)
-        except trio.Cancelled:
-            self._abandon(thread)
-            raise
+        await self._carry(thread, actor.id)
         error, result = thread.error, thread.result
         self._release(thread)
         if error is not None:
@@ -141,26 +139,36 @@ class FreeRuntime(TrioTasks):
 
     async def _carry(self, thread: Thread, name: str) -> None:
         """Run the outermost frame of ``thread``, which stands in actor ``name``, in the user's task."""
-        segment, paused, home, away = self.segment, self.paused, thread.home, False
-        while True:
-            while name in paused:
-                await paused[name].wait()
-            if not segment(thread):
-                self.post(thread)
-            elif thread.finished:
-                break
-            away = True
-            await home.receive()
-        if not away:
-            await trio.lowlevel.checkpoint()
+        segment, paused, home, here, stayed = self.segment, self.paused, thread.home, True, True
+        try:
+            while True:
+                while name in paused:
+                    await paused[name].wait()
+                if not segment(thread):
+                    self.post(thread)
+                elif thread.finished:
+                    break
+                here = stayed = False
+                await home.receive()
+                here = True
+            if stayed:
+                await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self._abandon(thread, here)
+            raise
 
-    def _abandon(self, thread: Thread) -> None:
-        """The user's task is gone: let the thread's own actor run the rest of it."""
-        home, thread.home = thread.home, None
+    def _abandon(self, thread: Thread, here: bool) -> None:
+        """The user's task is gone: actors run the rest of its thread, at once if it is ``here``."""
+        thread.home = None
         if thread.finished:
             self._leave()
-        elif home.take() is not None:
+        elif here:
             self.hand_over(thread, self.whereabouts(thread))
+
+    def started(self, thread: Thread) -> None:
+        """Count a thread that nobody outside waits for."""
+        super().started(thread)
+        self.callers += 1
 
     def finish(self, thread: Thread, result: Any, error: BaseException | None) -> None:
         """End ``thread``; when nobody waits for its end its place is free again."""

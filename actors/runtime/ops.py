@@ -43,7 +43,7 @@ class Op:
         write: False when the access commutes with other reads of the object.
         guard: what decides whether the operation may happen now; None for one that never waits.
         mode: what the guard is asked for (``"read"``, ``"write"``); empty without a guard.
-        within: the name of the whole of which ``object`` is a part, such as a table of its slot; "" otherwise.
+        within: the name of the whole that ``object`` is a part of, as a table of its slots; "" otherwise.
     """
 
     __slots__ = ("guard", "kind", "mode", "object", "within", "write")
@@ -59,10 +59,10 @@ class Op:
         self.mode = mode
 
     def depends_on(self, other: Op) -> bool:
-        """Whether the order of the two can matter: same object, or one inside the other, and not both reads."""
-        return (self.write or other.write) and (
-            self.object == other.object or self.within == other.object or other.within == self.object
-        )
+        """Whether the order of the two can matter: one object, or one inside the other; not both reads."""
+        if not self.write and not other.write:
+            return False
+        return other.object in (self.object, self.within) or other.within == self.object
 
     def __repr__(self) -> str:
         return f"{self.kind} {self.object} {self.mode or ('write' if self.write else 'read')}"

@@ -39,9 +39,11 @@ class GracePeriod(Guard):
         self.wait_op = Op("rcu", rcu.id, True, self, "grace-period")
 
     def passes(self, op: Op) -> bool:
+        """Whether no reader is left."""
         return not self.readers
 
     def holders(self) -> list[str]:
+        """Names of the readers that are left."""
         return [t.name for t in self.readers]
 
     def left(self, thread: Thread) -> None:

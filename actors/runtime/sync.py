@@ -63,9 +63,11 @@ class Mutex(Guard):
         self.release_op = Op("lock", name, True, None, "release")
 
     def passes(self, op: Op) -> bool:
+        """Whether nobody owns it."""
         return self.owner is None
 
     def holders(self) -> list[str]:
+        """Name of the owner."""
         return names_of([self.owner] if self.owner else [])
 
     @types.coroutine
@@ -116,9 +118,11 @@ class RwSem(Guard):
         self._write = Side(self, "write", write=True)
 
     def passes(self, op: Op) -> bool:
+        """Whether no writer has it and, for a writer, no reader either."""
         return self.writer is None and not (op.write and self.readers)
 
     def holders(self) -> list[str]:
+        """Name of the writer, or names of the readers."""
         return names_of([self.writer] if self.writer else self.readers)
 
     def read(self) -> Side:
@@ -200,9 +204,11 @@ class Completion(Guard):
         self.wait_op = Op("thread", name, False, self, "wait")
 
     def passes(self, op: Op) -> bool:
+        """Whether it is done."""
         return self.done
 
     def holders(self) -> list[str]:
+        """Name of the thread that will complete it."""
         return [self.whom] if self.whom else []
 
     def complete(self) -> None:

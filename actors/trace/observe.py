@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from actors.kernel.container import Container
 from actors.kernel.cpu import Cpu
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.runtime.core import Core
 from actors.runtime.thread import Thread
 from hw import PhysicalMemory

@@ -1,6 +1,6 @@
 """Recording in memory: what the runtime tells, kept as it comes and made into events later.
 
-A record is seven slots of one flat list, so that recording makes no objects for the garbage
+A record is eight slots of one flat list, so that recording makes no objects for the garbage
 collector to visit. Who holds which lock, which request led where and what is charged follows from
 the records; it is worked out when somebody asks for events.
 """
@@ -19,13 +19,14 @@ from actors.trace.schema import Event
 from actors.trace.translate import Translator
 
 if TYPE_CHECKING:
+    from actors.machine import Machine
     from actors.runtime.core import Chooser, Core
     from actors.runtime.ops import Op
     from actors.runtime.thread import Thread
     from hw import PhysicalMemory
 
-SLOTS: Final = 7
-"""thread, operation or event name, before or fields, after or mm, holder or what else, code, pins."""
+SLOTS: Final = 8
+"""thread, operation or event name, before or fields, after, holder or what else, code, pins, mm."""
 
 RUNTIME_FILES: Final = frozenset(str(path) for path in Path(actors.runtime.__file__).parent.glob("*.py"))
 
@@ -45,8 +46,8 @@ class Recorder:
 
     Example:
         >>> recorder = Recorder()
-        >>> recorder.attach(machine.core)
-        >>> await container.map_dma(iova=0, vaddr=ram.start, size=ram.size)
+        >>> async with open_machine(kernel="v6.12", log=recorder) as machine:
+        ...     qemu = await machine.spawn("qemu")
         >>> [event for event in recorder.events() if isinstance(event, Warn)]
         []
     """
@@ -61,6 +62,14 @@ class Recorder:
 
     # -- attaching -----------------------------------------------------------------------------
 
+    def open(self, machine: Machine) -> None:
+        """Record what happens on ``machine`` from now on."""
+        self.attach(machine.core)
+
+    def close(self) -> None:
+        """Stop recording; what was recorded stays."""
+        self.detach()
+
     def attach(self, core: Core) -> None:
         """Record what happens on ``core`` from now on.
 
@@ -74,7 +83,7 @@ class Recorder:
             self.event(thread, "start", {"actor": thread.frames[-1][0].id if thread.frames else ""})
 
     def detach(self) -> None:
-        """Stop recording; what was recorded stays."""
+        """Leave the core."""
         core = self.core
         if core is None or core.tracer is not self:
             return
@@ -93,27 +102,31 @@ class Recorder:
             while code.co_filename in RUNTIME_FILES and frame.f_back is not None:
                 frame = frame.f_back
                 code = frame.f_code
-        self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages)
+        self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages, None)
 
     def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
         """Remember something that is no access."""
         if name == "request":
-            self.request(thread, fields)
+            self.request(thread, fields["to"], fields["request"])
+            return
+        if name == "reply":
+            pins = self.memory.pinned_pages
+            self.raw += (thread, name, fields["value"], fields["error"], None, None, pins, None)
             return
         if self.memory.__class__ is NoMemory:
             self.look_for_machine(thread)
         note = thread.name if name == "start" else None
         code = innermost(thread) if name == "wait" else None
-        self.raw += (thread, name, fields, None, note, code, self.memory.pinned_pages)
+        self.raw += (thread, name, fields, None, note, code, self.memory.pinned_pages, None)
 
-    def request(self, thread: Thread, fields: dict[str, Any]) -> None:
+    def request(self, thread: Thread, to: str, request: Any) -> None:
         """Remember a request, with what its pointer points to now and the mm of the task that sends it."""
-        pointer, task, data = getattr(fields["request"], "arg", None), thread.task, None
+        pointer, task, data = getattr(request, "arg", None), thread.task, None
         if pointer.__class__ is UserPointer and pointer.data is not None:
             data = bytes(pointer.data)
         code = innermost(thread) if self.functions else None
         mm = task.mm if task is not None else None
-        self.raw += (thread, "request", fields, mm, data, code, self.memory.pinned_pages)
+        self.raw += (thread, "request", request, to, data, code, self.memory.pinned_pages, mm)
 
     def look_for_machine(self, thread: Thread) -> None:
         """Remember the state of the machine, once there is one."""
@@ -126,13 +139,18 @@ class Recorder:
 
     def __len__(self) -> int:
         """How many events there are."""
-        return len(self.raw) // SLOTS
+        return self.translator.step + len(self.raw) // SLOTS
+
+    def take(self) -> list[Event]:
+        """Return the events that have not been taken yet, and forget them."""
+        raw, feed = self.raw, self.translator.feed
+        events = [feed(*raw[at : at + SLOTS]) for at in range(0, len(raw), SLOTS)]
+        raw.clear()
+        return events
 
     def events(self) -> list[Event]:
         """Everything recorded so far, as events."""
-        raw, feed = self.raw, self.translator.feed
-        for at in range(len(self.read) * SLOTS, len(raw), SLOTS):
-            self.read.append(feed(*raw[at : at + SLOTS]))
+        self.read += self.take()
         return self.read
 
 
@@ -156,7 +174,8 @@ class ChooserTap:
         current, ready, recorder = core.current, tuple(core.ready), self.recorder
         thread = self.inner.pick(core)
         if len(ready) > 1:
-            recorder.raw += (thread, "choice", ready, None, current, None, recorder.memory.pinned_pages)
+            pins = recorder.memory.pinned_pages
+            recorder.raw += (thread, "choice", ready, None, current, None, pins, None)
         return thread
 
 

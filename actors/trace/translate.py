@@ -86,24 +86,25 @@ class Translator:
         }  # fmt: skip
 
     def feed(self, thread: Thread, what: Op | str, before: Any, after: Any, note: Any, code: CodeType | None,
-             pins: int) -> s.Event:  # fmt: skip
+             pins: int, mm: str | None) -> s.Event:  # fmt: skip
         """Make the next event.
 
         Args:
             thread: who did it.
             what: the operation of an access, or the name of an event.
             before: the value before, or the event's fields.
-            after: the value after, or the mm of the task.
+            after: the value after, the receiver of a request, or the error of a reply.
             note: the holder, the bytes at the pointer of a request, the name of a new thread.
             code: the function.
             pins: pinned pages.
+            mm: the mm of the task that sends a request.
         """
         lane = self.lanes.get(thread.index) or self.new_lane(thread, "")
         function = code.co_name if code is not None else lane.stack[-1].function
         if isinstance(what, Op):
             event = self.access(lane, what, before, after, note, function, pins)
         else:
-            common = Fields(thread, function, pins, note, after)
+            common = Fields(thread, function, pins, note, after, mm)
             maker = self.makers.get(what)
             event = maker(lane, before, common) if maker else self.other(lane, what, before, common)
         self.step += 1
@@ -195,24 +196,23 @@ class Translator:
         common = self.common(lane, about) | {"function": ""}
         return s.Finish(result=plain(fields.get("result")), error=error_text(fields.get("error")), **common)
 
-    def request(self, lane: Lane, fields: dict[str, Any], about: Fields) -> s.Event:
+    def request(self, lane: Lane, message: Message[Any], about: Fields) -> s.Event:
         """A request is sent: from here on the thread is inside the receiver."""
-        message: Message[Any] = fields["request"]
+        name = getattr(message, "serves", "") or type(message).__name__
         if about.mm is not None:
             lane.task_mm = about.mm
-        name = getattr(message, "serves", "") or type(message).__name__
         if not lane.operation:
             lane.operation = operation_of(message)
         lane.refresh()
-        common = self.common(lane, about)
-        lane.stack.append(Served(self.step, fields["to"], name))
+        common, to = self.common(lane, about), str(about.after)
+        lane.stack.append(Served(self.step, to, name))
         lane.refresh()
-        return s.Request(to=fields["to"], request=name, args=arguments_of(message, about.data), **common)
+        return s.Request(to=to, request=name, args=arguments_of(message, about.data), **common)
 
-    def reply(self, lane: Lane, fields: dict[str, Any], about: Fields) -> s.Event:
+    def reply(self, lane: Lane, value: Any, about: Fields) -> s.Event:
         """A request is answered: the thread is where it was before."""
-        common = self.common(lane, about)
         served = lane.stack[-1]
+        common = self.common(lane, about) | {"function": served.function}
         if len(lane.stack) > 1:
             lane.stack.pop()
         if len(lane.stack) == 1:
@@ -220,8 +220,7 @@ class Translator:
         lane.refresh()
         return s.Reply(
             to=lane.stack[-1].actor, request=served.function, of=common["cause"],
-            ret=plain(fields.get("value")), error=error_text(fields.get("error")),
-            **common | {"function": served.function},
+            ret=plain(value), error=error_text(about.after), **common,
         )  # fmt: skip
 
     # -- waiting and choosing ------------------------------------------------------------------
@@ -284,6 +283,7 @@ class Fields(NamedTuple):
     function: str
     pins: int
     data: Any = None
+    after: Any = None
     mm: str | None = None
 
 

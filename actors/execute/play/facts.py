@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from actors.execute.play.client import ClientExecution
 from actors.kernel.container import Container
 from actors.kernel.group import Group
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.kernel.tce_container import TceContainer
 from actors.program import Step
 

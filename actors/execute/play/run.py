@@ -224,7 +224,7 @@ def play(
     seconds = perf_counter() - began
     blamed: tuple[str, ...] = ()
     if blame and not ending.clean:
-        blamed = left_by(whole, lambda kernel: not attempt(kernel, None)[1].clean)
+        blamed = left_by(whole, ending, lambda kernel: attempt(kernel, None)[1])
     return tally.result(stream, ending, blamed, seconds)
 
 
@@ -272,7 +272,7 @@ def play_together(
     seconds = perf_counter() - began
     blamed: tuple[str, ...] = ()
     if blame and not ending.clean:
-        blamed = left_by(whole, lambda kernel: not attempt(kernel)[1].clean)
+        blamed = left_by(whole, ending, lambda kernel: attempt(kernel)[1])
     return tuple(
         tally.result(stream, ending, blamed, seconds) for tally, stream in zip(tallies, streams, strict=True)
     )

@@ -24,8 +24,8 @@ from actors.runtime.thread import Thread
 
 T = TypeVar("T")
 
-STEP_BUDGET = 2_000_000
-"""Scheduling steps that one chunk of calls may take before it counts as endless."""
+SEGMENT_BUDGET = 2_000_000
+"""Visits to actors that one chunk of calls may make before it counts as endless."""
 
 
 class PlayRuntime(BareRuntime):
@@ -35,8 +35,25 @@ class PlayRuntime(BareRuntime):
     """
 
     def __init__(self, chooser: Chooser | None = None) -> None:
-        super().__init__(chooser, STEP_BUDGET)
+        super().__init__(chooser, SEGMENT_BUDGET)
         self.controlled = False
+
+    def run(self, until: Thread | None = None) -> None:
+        """Run the one thread that there is, from actor to actor, until it has ended.
+
+        Raises:
+            Deadlock: it waits for what nobody will give.
+            Livelock: it goes from actor to actor for ever.
+        """
+        ready, segment = self.ready, self.segment
+        for _ in range(self.budget):
+            if not ready or (until is not None and until.finished):
+                break
+            segment(ready[0])
+        else:
+            raise self.livelock(self.current)
+        if not self.complete(until):
+            raise self.stuck()
 
 
 class Drawn:

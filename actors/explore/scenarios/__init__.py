@@ -1,26 +1,34 @@
-"""The scenarios that come with the package: small concurrent programs, one file each."""
+"""The built-in teardown scenarios: programs, one file each."""
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
+from importlib.resources import files
 
-from actors.program import Program, load_program
-
-
-def scenario_files() -> dict[str, Path]:
-    """The files by the name of their scenario, in alphabetical order."""
-    folder = Path(str(resources.files("actors.explore.scenarios")))
-    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+from actors.program import Program, ProgramError, parse_program
+from actors.program.files import decode
 
 
-def builtin_scenarios() -> dict[str, Program]:
-    """The scenarios by name, in alphabetical order.
+def builtin_names() -> tuple[str, ...]:
+    """Names of all built-in scenarios, sorted."""
+    entries = (entry.name for entry in files(__package__).iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in entries if name.endswith(".json")))
+
+
+def builtin(name: str) -> Program:
+    """Read a built-in scenario.
 
     Raises:
-        ProgramError: one of the files is malformed.
+        ProgramError: there is none of that name.
     """
-    return {name: load_program(path) for name, path in scenario_files().items()}
+    if name not in builtin_names():
+        raise ProgramError(name, "scenario", f"unknown, expected one of {', '.join(builtin_names())}")
+    data = (files(__package__) / f"{name}.json").read_bytes()
+    return parse_program(decode(data, name), name)
 
 
-__all__ = ["builtin_scenarios", "scenario_files"]
+def builtins() -> tuple[Program, ...]:
+    """All built-in scenarios, by name."""
+    return tuple(builtin(name) for name in builtin_names())
+
+
+__all__ = ["builtin", "builtin_names", "builtins"]

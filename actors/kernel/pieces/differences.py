@@ -17,11 +17,12 @@ from actors.kernel.messages import (
     TableGroup,
     TakeOwnership,
 )
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.kernel.task import File
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.runtime.ops import call
-from hw import Ua, low_bit_shift
+from hw import Ua
 
 
 class Difference(Piece):
@@ -61,11 +62,12 @@ class RegionsCreatedUnderMutex(Difference):
         async def mm_iommu_new(self, ua: Ua, entries: int) -> NewRegion:
             async with self.mem_list_mutex:
                 end = ua + (entries << self.memory.page_shift)
-                for other in await self.mem_list.walk():
-                    if other.ua == ua and other.entries == entries:
-                        return await self.mm_iommu_lost_race(other)
-                    if other.ua < end and ua < self.end_of(other):
-                        return NewRegion(-EINVAL, "")
+                await self.mem_list.read()
+                same = self.mem_list.exact(ua, entries)
+                if same is not None:
+                    return await self.mm_iommu_lost_race(same)
+                if self.mem_list.overlapping(ua, end) is not None:
+                    return NewRegion(-EINVAL, "")
                 return await self.create_locked(ua, entries)
 
         async def create_locked(self, ua: Ua, entries: int) -> NewRegion:
@@ -77,7 +79,7 @@ class RegionsCreatedUnderMutex(Difference):
             if ret:
                 await self.account_locked_vm(-entries)
                 return NewRegion(ret, "")
-            region = Region(self.core, ua, pfns, low_bit_shift(ua | entries << self.memory.page_shift))
+            region = self.new_region(ua, pfns)
             self.mm_iommu_page_shift(region)
             await self.mem_list.add(region)
             self.regions[region.name] = region
@@ -129,6 +131,18 @@ class DeviceNameLookedUpLast(Difference):
             if container is None or not await call(container, ContainerHasIommu()):
                 return -EINVAL
             return await super().vfio_group_ioctl_get_device_fd(device, file)
+
+
+class ForkSharesPinnedPages(Difference):
+    slug = "fork-shares-pinned-pages"
+    title = "a forked child shares pinned pages until somebody writes, like all others"
+    commit = '70e806e4e645 "mm: Do early cow for pinned pages during fork() for ptes", v5.9'
+    versions = "up to v5.8"
+    remedy = "the child gets copies at once, so that the device keeps the parent's pages (C.7)"
+
+    class mm(Mm):
+        def fork_copies_pinned_pages(self) -> bool:
+            return False
 
 
 class HugePagesStay(Difference):
@@ -315,6 +329,7 @@ PIECES: tuple[type[Piece], ...] = (
     NoRegionPageShift,
     BadContainerFdEinval,
     DeviceNameLookedUpLast,
+    ForkSharesPinnedPages,
     HugePagesStay,
     DefaultWindowAtAttach,
     OwnershipTakenAtAttach,

@@ -211,6 +211,7 @@ class FindWithoutReference(Piece):
 
 class TceOutlivesPins(Piece):
     slug = "tce-outlives-pins"
+    aliases = ("cleanup-ignores-mapped",)
     number = "34"
     title = "the last drop of an mm unpins its regions though TCEs still point into them"
     commit = 'bc82d122ae4a "vfio/spapr: Reference mm in tce_container", v4.10'

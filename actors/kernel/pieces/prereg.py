@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
 from actors.kernel.messages import MmIommuPut, NewRegion
-from actors.kernel.mm_iommu import Mm, Region
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.kernel.tce_container import TceContainer
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import call
@@ -100,7 +101,7 @@ class RcuReadersUnprotected(Piece):
         async def mm_iommu_lookup(self, ua: int, size: int) -> Region | None:
             for region in await self.mem_list.walk():
                 await region.mapped.get()
-                if region.ua <= ua and ua + size <= self.end_of(region):
+                if region.ua <= ua and ua + size <= region.end:
                     return region
             return None
 
@@ -126,7 +127,7 @@ class CmaPinned(Piece):
     slug = "cma-pinned"
     number = "27"
     title = "pages in CMA areas are pinned where they are"
-    commit = '678e174c4c16 "powerpc/mm/iommu: allow migration of cma allocated pages during mm_iommu_do_alloc", v5.1'
+    commit = '678e174c4c16 "powerpc/mm/iommu: allow migration of cma allocated pages", v5.1'
     versions = "before v4.9; compound pages up to v5.0"
     symptom = "later contiguous allocations fail because a region pins pages inside CMA"
     trigger = "register memory that lies in CMA"

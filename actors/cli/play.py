@@ -1,0 +1,310 @@
+"""``tcemu play``: recorded clients, to their end or killed, and what they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from actors.cli.clients import in_words
+from actors.cli.exits import BadInput, Ending
+from actors.cli.options import json_option, kernel_option, switches
+from actors.cli.tables import Cell, Column, plural, print_json, print_line, print_table, progress
+from actors.execute.play import Ending as KillEnding
+from actors.execute.play import PlayResult, from_strace, play, play_killed, play_together
+from actors.kernel.catalogue import find_kernel, nearest
+from actors.kernel.composition import Kernel
+from actors.program import Stream, builtin_streams, load_stream
+
+EPILOG = """\b
+Examples:
+  tcemu play                                         every built-in stream, on "fixed"
+  tcemu play dpdk-4k-pages --kernel v6.12            what a defect leaves behind, and which
+  tcemu play qemu-nvme-ddw --kill-at 300 --borrow 1  SIGKILL after 300 calls, cpu 1 borrows the mm
+  tcemu play qemu-eeh --kill-at every:50             killed at many points of its life
+  tcemu play qemu-eeh qemu-nvme-ddw --interleave 7   two clients on one machine
+  tcemu play my-client.jsonl.gz --json               your recording, for a machine to read
+"""
+
+RANDOM_POINTS = 16
+"""How many points ``--kill-at random:SEED`` draws in a stream."""
+
+COLUMNS = (
+    Column("stream"),
+    Column("kernel"),
+    Column("calls", right=True),
+    Column("errors", right=True),
+    Column("differ", right=True),
+    Column("seconds", right=True),
+    Column("left behind", wraps=True),
+)
+KILL_COLUMNS = (
+    Column("stream"),
+    Column("kernel"),
+    Column("killed at", right=True),
+    Column("clean", right=True),
+    Column("first that is not", wraps=True),
+)
+
+
+class KillAt(NamedTuple):
+    """Where to kill a client.
+
+    Attributes:
+        kind: ``at``, ``every`` or ``random``.
+        number: calls made before the kill, calls between kills, or the seed.
+    """
+
+    kind: str
+    number: int
+
+    def points(self, calls: int) -> list[int]:
+        """The points in a stream of so many calls, ascending."""
+        if self.kind == "at":
+            return [self.number]
+        if self.kind == "every":
+            return list(range(0, calls + 1, self.number))
+        return sorted(Random(self.number).sample(range(calls + 1), min(RANDOM_POINTS, calls + 1)))
+
+
+class Killed(NamedTuple):
+    """What killing one client at several points came to."""
+
+    file: str
+    kernel: str
+    endings: list[tuple[int, KillEnding]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        kills = [ending._asdict() | {"call": point, "clean": ending.clean} for point, ending in self.endings]
+        return {"file": self.file, "kernel": self.kernel, "kills": kills}
+
+
+def read_kill_at(ctx: click.Context, param: click.Parameter, value: str | None) -> KillAt | None:
+    """Read ``N``, ``every:K`` or ``random:SEED``."""
+    if value is None:
+        return None
+    kind, _, number = value.rpartition(":")
+    if kind not in ("", "every", "random") or not (number.isascii() and number.isdigit()):
+        raise click.BadParameter(f"{value!r} is neither N, every:K nor random:SEED", ctx, param)
+    if kind == "every" and int(number) == 0:
+        raise click.BadParameter("every:0 has no next point; expected every:1 or more", ctx, param)
+    return KillAt(kind or "at", int(number))
+
+
+def complete_stream(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The built-in streams whose names begin so, and files."""
+    names = [name for name in builtin_streams() if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+@click.command("play", epilog=EPILOG)
+@click.argument("files", nargs=-1, metavar="[STREAM|FILE]...", shell_complete=complete_stream)
+@kernel_option("Play on this kernel.  [default: fixed]")
+@switches
+@click.option(
+    "--kill-at",
+    metavar="N|every:K|random:SEED",
+    callback=read_kill_at,
+    help="Kill the client after N calls, after every K-th, or at drawn points.",
+)
+@click.option(
+    "--borrow",
+    type=click.IntRange(0, 63),
+    multiple=True,
+    metavar="CPU",
+    help="A kernel thread on this CPU borrows the client's mm at its end; may be repeated.",
+)
+@click.option(
+    "--interleave",
+    type=click.IntRange(0),
+    metavar="SEED",
+    help="Play all clients on one machine, their calls interleaved as the seed draws.",
+)
+@click.option(
+    "--from-strace",
+    "traces",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Play a log of strace -X raw, as far as such a log goes; may be repeated.",
+)
+@json_option
+def command(files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, **how: Any) -> int:
+    """Play recorded clients, and say what they leave behind.
+
+    Without a name: every built-in stream. A reply that differs from the recorded one is given its
+    reason: a defect, a section of the reference, or the recorder.
+    """  # fmt: skip
+    kernel = find_kernel(how.pop("kernel") or "fixed", how.pop("with_"), how.pop("without"))
+    ending = Ending()
+    results: list[PlayResult | Killed] = []
+    names = files or (() if traces else tuple(builtin_streams()))
+    with ending.kept():
+        if how["interleave"] is not None:
+            together(names, traces, kernel, how, results)
+        else:
+            for read, name in [(find_stream, name) for name in names] + [(strace, name) for name in traces]:
+                with ending.one():
+                    one(read(name), kernel, how, results)
+    ending.found(not all(is_well(result) for result in results))
+    if as_json:
+        print_json({"files": [result.as_json() for result in results]})
+    else:
+        show(results)
+    return ending.finish()
+
+
+def find_stream(name: str) -> Stream:
+    """The built-in stream of that name, or the file.
+
+    Raises:
+        ProgramError: the file is malformed.
+        BadInput: neither exists.
+    """
+    streams = builtin_streams()
+    if name in streams:
+        return load_stream(streams[name])
+    if not Path(name).exists() and "/" not in name and ".json" not in name:
+        raise BadInput(f"no file and no built-in stream {name!r}{nearest(name, streams)}")
+    return load_stream(name)
+
+
+def strace(name: str) -> Stream:
+    """A log of strace as a stream; what the log lacks is said on standard error."""
+    stream = from_strace(name)
+    click.echo(f"{name}: {stream.program.about}", err=True)
+    return stream
+
+
+def one(stream: Stream, kernel: Kernel, how: dict[str, Any], results: list[PlayResult | Killed]) -> None:
+    """Play one stream, to its end or killed at the points that were asked for."""
+    kill_at: KillAt | None = how["kill_at"]
+    borrow = how["borrow"]
+    name = stream.program.name
+    if kill_at is None or kill_at.kind == "at":
+        point = None if kill_at is None else kill_at.number
+        within(point, stream)
+        with progress(stream.calls if point is None else point) as advance:
+            done = 0
+
+            def on_progress(calls: int) -> None:
+                nonlocal done
+                advance(calls - done, name)
+                done = calls
+
+            results.append(play(stream, kernel, kill_at=point, borrow=borrow, on_progress=on_progress))
+        return
+    points = kill_at.points(stream.calls)
+    killed = Killed(stream.file, kernel.name, [])
+    results.append(killed)
+    with progress(len(points)) as advance:
+        for point, end in play_killed(stream, kernel, points=points, borrow=borrow):
+            killed.endings.append((point, end))
+            advance(1, f"{name} killed after {plural(point, 'call')}")
+
+
+def within(point: int | None, stream: Stream) -> None:
+    """Refuse a kill behind the end.
+
+    Raises:
+        BadInput: it is.
+    """
+    if point is not None and point > stream.calls:
+        raise BadInput(f"{stream.file}: --kill-at: found {point}, expected at most its {stream.calls} calls")
+
+
+def together(
+    names: Sequence[str], traces: Sequence[str], kernel: Kernel, how: dict[str, Any], results: list[Any]
+) -> None:
+    """Play all streams on one machine.
+
+    Raises:
+        BadInput: they do not fit on one, or are to be killed.
+    """
+    if how["kill_at"] is not None or how["borrow"]:
+        raise BadInput("--interleave plays clients to their end; it goes with neither --kill-at nor --borrow")
+    streams = [find_stream(name) for name in names] + [strace(name) for name in traces]
+    try:
+        results.extend(play_together(streams, kernel, how["interleave"]))
+    except ValueError as error:
+        raise BadInput(f"--interleave: {error}") from None
+
+
+def is_well(result: PlayResult | Killed) -> bool:
+    """Whether the kernel came through, nothing was left, and every difference has a reason."""
+    if isinstance(result, Killed):
+        return all(ending.clean for _, ending in result.endings)
+    clean = KillEnding(result.borrowed, result.final, result.verdict).clean
+    return clean and not result.unexplained
+
+
+def show(results: Sequence[PlayResult | Killed]) -> None:
+    """Print the tables, and below them what there is to say of each stream."""
+    plays = [result for result in results if isinstance(result, PlayResult)]
+    kills = [result for result in results if isinstance(result, Killed)]
+    if plays:
+        print_table(COLUMNS, [play_row(result) for result in plays])
+        for result in plays:
+            print_notes(result)
+    if kills:
+        print_table(KILL_COLUMNS, [kill_row(result) for result in kills])
+
+
+def stem(file: str) -> str:
+    """The name of a stream from that of its file."""
+    return Path(file).name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def play_row(result: PlayResult) -> tuple[Any, ...]:
+    """A play as a row of the table."""
+    return (
+        stem(result.file),
+        result.kernel,
+        result.calls,
+        sum(count.errors for count in result.by_op.values()),
+        len(result.differences) + len(result.out_differences),
+        result.seconds,
+        left(KillEnding(result.borrowed, result.final, result.verdict, result.message)),
+    )
+
+
+def kill_row(result: Killed) -> tuple[Any, ...]:
+    """The kills of a client as a row of the table."""
+    clean = sum(ending.clean for _, ending in result.endings)
+    first = next(((point, ending) for point, ending in result.endings if not ending.clean), None)
+    told = Cell("", "") if first is None else left(first[1])
+    what = told if first is None else Cell(f"after {plural(first[0], 'call')}: {told.text}", told.colour)
+    points = plural(len(result.endings), "point")
+    return (stem(result.file), result.kernel, points, clean, what)
+
+
+def left(ending: KillEnding) -> Cell:
+    """What is left at an end, or how the kernel broke down."""
+    if ending.verdict != "ok":
+        return Cell(f"{ending.verdict}: {ending.message}", "red")
+    if ending.final.anything:
+        return Cell(in_words(ending.final), "red")
+    if not ending.clean and ending.borrowed is not None:
+        return Cell(f"while borrowed {in_words(ending.borrowed)}", "red")
+    return Cell("nothing", "green")
+
+
+def print_notes(result: PlayResult) -> None:
+    """Say of one play why replies differ, what is behind what is left, and what its client does wrong."""
+    reasons = [
+        f"{plural(count, 'reply')} to {op} not as recorded: {why}"
+        for (op, why), count in result.reasons.items()
+    ]
+    behind = [f"left by {slug}; tcemu defects show {slug}" for slug in result.left_by]
+    warned = [f"{place} warned: {message}" for message, place in result.warnings[:3]]
+    notes = [*behind, *warned, *result.remarks, *reasons]
+    if notes:
+        print_line()
+        print_line(f"{stem(result.file)} on {result.kernel}", bold=True)
+    for note in notes:
+        print_line(note, 2)

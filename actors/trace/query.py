@@ -1,0 +1,118 @@
+"""Finding events: by kind, actor, object, operation and step; and from an event to its causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from actors.trace import schema as s
+from actors.trace.recorder import Recorder
+from actors.trace.text import joined
+
+E = TypeVar("E", bound=s.Happening)
+
+
+def object_of(event: s.Event) -> str:
+    """The full name of what an event is about: a variable, a lock, the receiver of a request."""
+    if isinstance(event, s.Access):
+        return joined(event.object, event.field)
+    if isinstance(event, (s.Acquire, s.Release, s.Wait, s.Wake)):
+        return event.object
+    return event.to if isinstance(event, s.Request) else ""
+
+
+def part_of(name: str, whole: str) -> bool:
+    """Whether ``name`` is ``whole`` or a part of it: ``mm:0.locked_vm`` is part of ``mm:0``."""
+    return name == whole or (name.startswith(whole) and name[len(whole)] in ".[")
+
+
+def about(event: s.Event, name: str) -> bool:
+    """Whether an event is about an object, or mentions it as what was put on or taken off a list."""
+    if part_of(object_of(event), name):
+        return True
+    return isinstance(event, s.Access) and name in (event.before, event.after, event.holder)
+
+
+def select(
+    events: Iterable[s.Event],
+    kind: str = "",
+    actor: str = "",
+    thread: str = "",
+    object: str = "",
+    operation: str = "",
+    function: str = "",
+    steps: range | None = None,
+) -> Iterator[s.Event]:
+    """The events that meet all conditions; an empty one is none.
+
+    Args:
+        events: of a log.
+        kind: the value of ``event``.
+        actor: where it happened.
+        thread: who did it.
+        object: what it is about, a whole or a part.
+        operation: the system call or ioctl, or a part of its name.
+        function: the kernel function.
+        steps: from one step to before another.
+    """
+    for event in events:
+        if (
+            (not kind or s.event_name(type(event)) == kind)
+            and (not actor or event.actor == actor)
+            and (not thread or event.thread == thread)
+            and (not object or about(event, object))
+            and (not operation or operation.lower() in event.operation.lower())
+            and (not function or event.function == function)
+            and (steps is None or event.step in steps)
+        ):
+            yield event
+
+
+def chain(events: list[s.Event], event: s.Event) -> list[s.Event]:
+    """The causes of an event, outermost first, the event itself last."""
+    links = [event]
+    while event.cause is not None and 0 <= event.cause < event.step:
+        event = events[event.cause]
+        links.append(event)
+    return links[::-1]
+
+
+class LogCapture(Recorder):
+    """What happened on a machine, for tests to look at.
+
+    Example:
+        >>> log = LogCapture()
+        >>> async with open_machine(kernel="fixed", log=log) as machine:
+        ...     qemu = await machine.spawn("qemu")
+        ...     ram = await qemu.mmap(1 << 20)
+        >>> log.of(Warn)
+        []
+        >>> [event.request for event in log.chain(log.only(Acquire, object="mm:0.mmap_lock"))[:-1]]
+        ['sys_memory', 'mmap_anywhere']
+    """
+
+    def of(self, kind: type[E], matches: Callable[[E], bool] | None = None, **fields: Any) -> list[E]:
+        """The events of a kind whose fields have these values and that ``matches`` accepts."""
+        return [
+            event
+            for event in self.events()
+            if isinstance(event, kind)
+            and all(getattr(event, name) == value for name, value in fields.items())
+            and (matches is None or matches(event))
+        ]
+
+    def only(self, kind: type[E], **fields: Any) -> E:
+        """The one event of a kind whose fields have these values.
+
+        Raises:
+            AssertionError: there is none, or more than one.
+        """
+        found = self.of(kind, **fields)
+        if len(found) != 1:
+            wanted = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+            raise AssertionError(f"{len(found)} events {s.event_name(kind)}({wanted}), expected one")
+        return found[0]
+
+    def chain(self, event: s.Event) -> list[s.Event]:
+        """The causes of an event, outermost first, the event itself last."""
+        return chain(self.events(), event)

@@ -1,0 +1,50 @@
+"""What is quoted in the docs: commands with their output, examples with theirs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def listing(name: str) -> str:
+    """The source of an example, without its docstring."""
+    source = (ROOT / "examples" / f"{name}.py").read_text()
+    return fenced("python", source.split('"""\n', 1)[1].lstrip())
+
+
+def output(name: str) -> str:
+    """The checked output of an example, as the command shows it."""
+    shown = (ROOT / "examples" / f"{name}.out").read_text()
+    return fenced("console", f"$ python examples/{name}.py\n{shown}")
+
+
+def run(command: str) -> str:
+    """A command and what it prints."""
+    return fenced("console", f"$ {command}\n{printed(command)}")
+
+
+@cache
+def printed(command: str) -> str:
+    """What a command prints on a pipe; ``tcemu`` and ``python`` are those of this interpreter."""
+    words = shlex.split(command)
+    starts = {"tcemu": [sys.executable, "-m", "actors.cli"], "python": [sys.executable]}
+    done = subprocess.run(
+        starts[words[0]] + words[1:],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def fenced(language: str, text: str) -> str:
+    """Text in a code block."""
+    return f"```{language}\n{text.rstrip()}\n```\n"
