@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from pathlib import Path
+from traceback import extract_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import trio
 
-from actors.runtime.errors import EmulatorError, TaskKilled
+from actors.runtime.errors import EmulatorError, ForeignAwait, TaskKilled
 from actors.runtime.sync import Completion
 
 if TYPE_CHECKING:
     from actors.machine import Machine
+    from actors.runtime.core import Core
 
 
 class Threads:
@@ -26,23 +29,26 @@ class Threads:
         self.machine = machine
         self.ends: list[Completion] = []
         self.errors: list[Exception] = []
-        self.opened: Any = None
+        self.is_open = False
+        self.manager: Any = None
         self.nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Self:
         if not self.machine.core.controlled:
-            self.opened = trio.open_nursery()
-            self.nursery = await self.opened.__aenter__()
+            self.manager = trio.open_nursery()
+            self.nursery = await self.manager.__aenter__()
+        self.is_open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.opened is not None:
-            await self.opened.__aexit__(kind, error, trace)
+        if self.manager is not None:
+            await self.manager.__aexit__(kind, error, trace)
         elif kind is None:
             for end in self.ends:
                 await end.wait()
+        self.is_open = False
         if kind is None and self.errors:
             raise self.errors[0]
 
@@ -53,15 +59,16 @@ class Threads:
             EmulatorError: the block has not been entered, or is left.
         """
         core = self.machine.core
+        if not self.is_open:
+            body.close()
+            raise EmulatorError(f"thread {name} is started outside its block")
         if core.controlled:
             end = Completion(core, core.number("end"), name)
             self.ends.append(end)
             core.spawn(self.machine.harness, self._run(body, end), name)
-        elif self.nursery is not None:
-            self.nursery.start_soon(self._run, body, None, name=name)
         else:
-            body.close()
-            raise EmulatorError(f"thread {name} is started outside its block")
+            assert self.nursery is not None
+            self.nursery.start_soon(self._run, body, None, name=name)
 
     async def _run(self, body: Coroutine[Any, Any, Any], end: Completion | None) -> None:
         try:
@@ -69,7 +76,7 @@ class Threads:
         except TaskKilled:
             pass
         except Exception as problem:
-            self.errors.append(problem)
+            self.errors.append(foreign(problem, self.machine.core) or problem)
             if self.nursery is not None:
                 self.nursery.cancel_scope.cancel()
         finally:
@@ -77,4 +84,23 @@ class Threads:
                 end.complete()
 
 
-__all__ = ["Threads"]
+def foreign(problem: Exception, core: Core) -> ForeignAwait | None:
+    """The error of a thread that awaited something that is not the emulator's; None for any other error.
+
+    trio refuses to be awaited where it does not run, with an error of its own.
+    """
+    if isinstance(problem, ForeignAwait):
+        return ForeignAwait(problem.thread, problem.what, place_of(problem))
+    if isinstance(problem, RuntimeError) and str(problem) == "must be called from async context":
+        return ForeignAwait(core.current.name, "trio", place_of(problem))
+    return None
+
+
+def place_of(problem: BaseException) -> str:
+    """File and line at which an error arose in code that is neither the emulator's nor trio's."""
+    own = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
+    frames = [frame for frame in extract_tb(problem.__traceback__) if not frame.filename.startswith(own)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+__all__ = ["Threads", "foreign", "place_of"]

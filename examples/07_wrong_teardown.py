@@ -42,7 +42,7 @@ async def device_writes(machine: Machine, moment: str) -> None:
     report = await machine.dma(group=0, iova=0, size=PAGES * PAGE, write=True)
     first = report.hits[0]  # what it met on the first page
     owner = machine.name_of(first.owner) if first.owner else "nobody"
-    print(f"{moment}: {report.completed >> 10} KiB written to memory of {owner}, pins on a page: {first.pins}")
+    print(f"{moment}: {report.completed >> 10} KiB written to memory of {owner}, {first.pins} pins on a page")
 
 
 async def main() -> None:

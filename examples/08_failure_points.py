@@ -2,13 +2,13 @@
 
 Every allocation, pin, charge, copy and firmware call of the kernel text has a name, and can be made
 to fail. The patch as it was first written did not check one allocation, that of the list element in
-REGISTER_MEMORY. The task that runs into it dies with the container's lock held: its pages stay
-pinned, and whoever needs the lock next waits for ever.
+REGISTER_MEMORY. The task that runs into it dies with the container's locks held: its pages stay
+pinned, and whoever needs a lock next waits for ever.
 """
 
 import trio
 
-from actors import KernelError, KernelOops, Machine, VFIO_SPAPR_TCE_v2_IOMMU, open_machine
+from actors import Group, KernelError, KernelOops, Machine, VFIO_SPAPR_TCE_v2_IOMMU, open_machine
 
 
 async def story(machine: Machine) -> None:
@@ -37,7 +37,7 @@ async def story(machine: Machine) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def unset(name: str, group) -> None:
+async def unset(name: str, group: Group) -> None:
     await group.unset_container()
     print(f"{name}: UNSET_CONTAINER returned")
 

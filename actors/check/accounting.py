@@ -99,7 +99,7 @@ def unpaid(view: View, driver: Driver) -> Iterator[Violation]:
 
 
 def owed(view: View, mm: Mm, kept: int) -> Violation | None:
-    """J-Q2: what an mm is charged for beyond what is still in use.
+    """J-Q2: what an mm is charged for beyond what is still in use; of a freed mm it is only noted.
 
     Args:
         view: the machine.
@@ -110,4 +110,5 @@ def owed(view: View, mm: Mm, kept: int) -> Violation | None:
     if fits(view, mm, charge):
         return None
     is_now = f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}"
-    return Violation("J-Q2", f"{is_now}, but all that is still in use is {charge}")
+    message = f"{is_now}, but all that is still in use is {charge}"
+    return Violation("J-Q2", message, recorded=mm.destroyed)

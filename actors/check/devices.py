@@ -33,15 +33,14 @@ class Devices:
                     yield from self._hit(group, hit)
 
     def _hit(self, group: Group, hit: DmaHit) -> Iterator[Violation]:
-        what = f"{group.device_name} {'wrote to' if hit.write else 'read'} frame {hit.pfn:#x} at bus {hit.ioba:#x}"
+        did = "wrote to" if hit.write else "read"
+        what = f"{group.device_name} {did} frame {hit.pfn:#x} at bus {hit.ioba:#x}"
         how = "by a translation that the table no longer has" if hit.stale else "by a live TCE"
         if hit.freed:
             yield Violation("J-T4" if hit.stale else "J-P2", f"{what}, which is free, {how}")
         elif not hit.pins:
-            yield Violation(
-                "J-T4" if hit.stale else "J-T1",
-                f"{what}, which belongs to {hit.owner} and is not pinned, {how}",
-            )
+            whose = f"which belongs to {hit.owner} and is not pinned"
+            yield Violation("J-T4" if hit.stale else "J-T1", f"{what}, {whose}, {how}")
         elif hit.stale and not self._for(group, hit.pfn):
             yield Violation("J-T4", f"{what}, which is pinned for somebody else by now, {how}")
 
@@ -51,8 +50,8 @@ class Devices:
             for num, index, tce in group.pe.cached:
                 pfn = (tce & ADDRESS) >> self.view.page_shift
                 if not self.view.memory.pins(pfn):
-                    yield Violation("J-T4", f"the bridge of {group.id} still translates entry {index:#x} of window {num} "
-                                            f"to frame {pfn:#x}, which is not pinned")  # fmt: skip
+                    known = f"the bridge of {group.id} still translates entry {index:#x} of window {num}"
+                    yield Violation("J-T4", f"{known} to frame {pfn:#x}, which is not pinned")
 
     def _for(self, group: Group, pfn: int) -> bool:
         """Whether a frame is pinned for the container that the group is in."""

@@ -70,8 +70,9 @@ class Dirty:
         pfns = region.pfns[written]
         lost = self._clean(pfns[self.view.memory.clean(pfns)])
         if len(lost):
-            yield Violation("J-D1", f"{pages(len(lost))} of {region.name} ({self.view.name(mm)}) were unpinned clean although "
-                                    f"a device could write to them; the first is frame {int(lost[0]):#x}")  # fmt: skip
+            which = f"{pages(len(lost))} of {region.name} ({self.view.name(mm)}) were unpinned clean"
+            frame = f"the first is frame {int(lost[0]):#x}"
+            yield Violation("J-D1", f"{which} although a device could write to them; {frame}")
 
     def _clean(self, pfns: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Those of clean frames whose whole page is clean: a huge page is dirty as one."""

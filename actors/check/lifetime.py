@@ -25,8 +25,8 @@ def binding(view: View, container: str, holder: str, mm: Mm) -> Iterator[Violati
         return
     held = mm.mm_count.holders.get(holder, 0)
     if held != 1:
-        yield Violation("J-M1", f"{container} is bound to {view.name(mm)} and holds it {held} times, not once",
-                        recorded=not held)  # fmt: skip
+        message = f"{container} is bound to {view.name(mm)} and holds it {held} times, not once"
+        yield Violation("J-M1", message, recorded=not held)
 
 
 def holders(view: View, mm: Mm) -> Iterator[Violation]:
@@ -41,8 +41,8 @@ def holders(view: View, mm: Mm) -> Iterator[Violation]:
             1 if holder in bound or (holder == "users" and mm.mm_users.holders) else loan(view, mm, holder)
         )
         if count > reason and not (holder in bound and reason):
-            yield Violation("J-M2", f"{holder} holds {view.name(mm)} {count} times, but has reason for {reason}; "
-                                    f"mm_count is {mm.mm_count.value}")  # fmt: skip
+            what = f"{holder} holds {view.name(mm)} {count} times, but has reason for {reason}"
+            yield Violation("J-M2", f"{what}; mm_count is {mm.mm_count.value}")
     if mm.mm_users.holders and "users" not in counts:
         yield Violation(
             "J-M2", f"{view.name(mm)} has {mm.mm_users.value} users, but they do not hold its struct"

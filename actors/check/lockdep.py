@@ -8,6 +8,7 @@ Two instances of one class nest only in one order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from actors.check.violation import Violation
 from actors.runtime.thread import Thread
@@ -33,8 +34,8 @@ class Lockdep:
     def about_to_take(self, thread: Thread, lock: str, mode: str) -> None:
         """``thread`` is about to take ``lock``; all locks of the model are sleeping locks."""
         if thread.rcu_nesting:
-            self.found(Violation("", f"{thread.name} takes {lock}, which may sleep, inside an RCU read section "
-                                     f"at {thread.place()}", "sleeping"))  # fmt: skip
+            what = f"{thread.name} takes {lock}, which may sleep, inside an RCU read section"
+            self.found(Violation("", f"{what} at {thread.place()}", "sleeping"))
         for op in thread.held:
             if (op.object, lock) not in self._known:
                 self._known.add((op.object, lock))
@@ -58,9 +59,11 @@ class Lockdep:
         self.edges.setdefault(before, {})[after] = chain
         back = self.path(after, before)
         if back:
-            others = tuple(self.edges[a][b] for a, b in zip(back, back[1:], strict=False))
-            self.found(Violation("J-K3", f"{after} is taken under {before}, but elsewhere {' -> '.join(back)}: "
-                                         f"two threads can wait for each other", accesses=(chain, *others)))  # fmt: skip
+            others = tuple(self.edges[a][b] for a, b in pairwise(back))
+            cycle = f"{after} is taken under {before}, but elsewhere {' -> '.join(back)}"
+            self.found(
+                Violation("J-K3", f"{cycle}: two threads can wait for each other", accesses=(chain, *others))
+            )
 
     def path(self, start: str, end: str) -> list[str]:
         """The classes from ``start`` to ``end`` along orders that were seen; empty when there is no way."""
@@ -91,8 +94,10 @@ class Lockdep:
         """J-K1 and J-K4, when a system call of ``thread`` has ended."""
         if thread.held:
             names = ", ".join(f"{op.object} ({op.mode})" for op in thread.held)
-            yield Violation("J-K1", f"{thread.name} has returned to user space with {names} held",
-                            accesses=tuple(f"{thread.name} holds {op.object}" for op in thread.held))  # fmt: skip
+            holds = tuple(f"{thread.name} holds {op.object}" for op in thread.held)
+            yield Violation(
+                "J-K1", f"{thread.name} has returned to user space with {names} held", accesses=holds
+            )
         if thread.rcu_nesting:
             yield Violation("J-K4", f"{thread.name} has returned to user space {thread.rcu_nesting} RCU read "
                                     f"section{'s' if thread.rcu_nesting > 1 else ''} deep")  # fmt: skip

@@ -179,9 +179,11 @@ class Mappings:
             torn = np.flatnonzero(known.breaks[pages + (1 << shift - page_shift) - 1] != known.breaks[pages])
             if len(torn):
                 first = int(at[torn[0]])
-                where = f"{entry(table, scan, first)} maps {1 << shift:,} bytes from {int(scan.hpas[first]):#x} on"
+                where = f"{entry(table, scan, first)} maps {1 << shift:,} bytes"
                 name = known.regions[int(which[torn[0]])].name
-                yield Violation("J-T2", f"{where}, but the pages of {name} there are not contiguous")
+                yield Violation(
+                    "J-T2", f"{where} from {int(scan.hpas[first]):#x} on, but {name} is torn there"
+                )
 
     def _stray(
         self, driver: Driver, mm: Mm, table: IommuTable, scan: Scan, stray: NDArray[np.bool_]

@@ -139,7 +139,7 @@ class Oracles:
         return self.violations[0] if self.violations else None
 
     def system_call(self, target: str, request: Request[Any], ret: Any) -> None:
-        """Judge the answer to a request from outside: J-A1 now, J-A2 and J-A3 when nothing is in the middle."""
+        """Judge an answer to a request from outside: J-A1 now, the rest when nothing is in the middle."""
         self._due = True
         if isinstance(request, Ioctl):
             finding = self._returns.answered(target, request, ret)

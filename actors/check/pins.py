@@ -35,8 +35,8 @@ class Pins:
         key: list[Any] = [*regions, *((table, table.hw.changes) for table in tables)]
         if key != self._key:
             yield from in_cma(self.view, [region for region in regions if region not in self._key])
-            self._expect([region.pfns for region in regions]
-                         + [(self.view.scan(t).hpas >> np.uint64(memory.page_shift)).astype(np.uint32) for t in tables])  # fmt: skip
+            v1 = [self.view.scan(table).hpas >> np.uint64(memory.page_shift) for table in tables]
+            self._expect([region.pfns for region in regions] + [pfns.astype(np.uint32) for pfns in v1])
             self._key = key
         pins = memory.pin_counts(self._frames) if self._total else self._counts
         if memory.pinned_pages != self._total or not np.array_equal(pins, self._counts):
@@ -68,5 +68,5 @@ def in_cma(view: View, regions: list[Region]) -> Iterator[Violation]:
     for region in regions:
         count = int(np.count_nonzero(view.memory.in_cma(region.pfns)))
         if count:
-            yield Violation("J-P3", f"{region.name} at {region.ua:#x} keeps {count:,} of its {region.entries:,} pages "
-                                    f"pinned inside CMA")  # fmt: skip
+            what = f"{count:,} of its {region.entries:,} pages pinned inside CMA"
+            yield Violation("J-P3", f"{region.name} at {region.ua:#x} keeps {what}")

@@ -48,18 +48,18 @@ def judge_quiescence(view: View, tces: dict[str, int], final: bool) -> Iterator[
 
 def stays(view: View, mm: Mm, region: Region, bound: list[Driver], tces: int) -> Violation | None:
     """J-Q1 for one region: None when somebody still stands for it."""
-    where = f"{region.name} ({span(mm, region)}) of {view.name(mm)}"
+    where = f"{region.name} ({span(region)}) of {view.name(mm)}"
+    still = f"{pages(region.entries)} of {where} are still pinned"
     if region not in mm.mem_list.items:
         if view.machine.world.rcu.callbacks:
             return None
-        return Violation("J-Q1", f"{pages(region.entries)} of {where} are still pinned though it was released "
-                                 f"and no grace period is pending")  # fmt: skip
+        return Violation("J-Q1", f"{still} though it was released and no grace period is pending")
     listers = [driver.actor.id for driver in bound if region.name in driver.data.prereg_list.items]
     if region.used.value > len(listers) or (not region.used.value and not tces) or not bound:
         who = ", ".join(listers) or "no container"
         life = "" if mm.mm_users.holders else f"; {alive_by(mm)}"
-        return Violation("J-Q1", f"{pages(region.entries)} of {where} are still pinned: used is {region.used.value} and "
-                                 f"mapped {region.mapped.value}, but {who} has registered it{life}")  # fmt: skip
+        counts = f"used is {region.used.value} and mapped {region.mapped.value}"
+        return Violation("J-Q1", f"{still}: {counts}, but {who} has registered it{life}")
     return None
 
 

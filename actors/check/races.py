@@ -207,8 +207,8 @@ class RaceDetector:
         key = name, first.text, second.text
         if key not in self._reported:
             self._reported.add(key)
-            self.found(Violation("", f"nothing orders two accesses of {name}: {first.text}; {second.text}", "race",
-                                 (first.text, second.text), recorded=True))  # fmt: skip
+            message = f"nothing orders two accesses of {name}: {first.text}; {second.text}"
+            self.found(Violation("", message, "race", (first.text, second.text), recorded=True))
 
 
 def join(into: Clock, other: Clock) -> None:

@@ -7,6 +7,7 @@ and lives until the last TCE into it goes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from actors.check.view import Driver, View, counted
 from actors.check.violation import Violation
@@ -37,10 +38,10 @@ def disjoint(view: View, mm: Mm) -> Iterator[Violation]:
     for region in regions:
         if not region.entries:
             yield Violation("J-R1", f"{region.name} of {view.name(mm)} at {region.ua:#x} has no page")
-    for low, high in zip(regions, regions[1:], strict=False):
+    for low, high in pairwise(regions):
         if low.end > high.ua:
-            yield Violation("J-R1", f"{low.name} ({span(mm, low)}) and {high.name} ({span(mm, high)}) "
-                                    f"of {view.name(mm)} overlap")  # fmt: skip
+            both = f"{low.name} ({span(low)}) and {high.name} ({span(high)})"
+            yield Violation("J-R1", f"{both} of {view.name(mm)} overlap")
 
 
 def listed(view: View, mm: Mm, bound: list[Driver]) -> Iterator[Violation]:
@@ -55,17 +56,13 @@ def listed(view: View, mm: Mm, bound: list[Driver]) -> Iterator[Violation]:
         for name in names:
             listers.setdefault(name, []).append(driver.actor.id)
             if name not in alive:
-                yield Violation(
-                    "J-R2", f"{driver.actor.id} lists {name}, which is no live region of {view.name(mm)}"
-                )
+                yield Violation("J-R2", f"{driver.actor.id} lists {name}, no live region of {view.name(mm)}")
     for name, region in alive.items():
         who = listers.get(name, [])
         if region.used.value != len(who):
-            yield Violation(
-                "J-R2",
-                f"used of {name} ({span(mm, region)}, {view.name(mm)}) is {region.used.value}, but "
-                f"{counted(len(who), 'container')} list{'s' if len(who) == 1 else ''} it: {', '.join(who) or 'none'}",
-            )
+            counts = f"used of {about(view, mm, region)} is {region.used.value}"
+            lists = f"{counted(len(who), 'container')} list{'s' if len(who) == 1 else ''} it"
+            yield Violation("J-R2", f"{counts}, but {lists}: {', '.join(who) or 'none'}")
 
 
 def mapped(view: View, mm: Mm, tces: dict[str, int]) -> Iterator[Violation]:
@@ -73,14 +70,20 @@ def mapped(view: View, mm: Mm, tces: dict[str, int]) -> Iterator[Violation]:
     for region in mm.mem_list.items:
         count = tces.get(region.name, 0)
         if region.mapped.value != 1 + count:
-            yield Violation("J-R3", f"mapped of {region.name} ({span(mm, region)}, {view.name(mm)}) is {region.mapped.value}, "
-                                    f"but {counted(count, 'TCE')} point into it, so it should be {1 + count}")  # fmt: skip
+            is_now = f"mapped of {about(view, mm, region)} is {region.mapped.value}"
+            into = f"{counted(count, 'TCE')} point{'s' if count == 1 else ''} into it"
+            yield Violation("J-R3", f"{is_now}, but {into}, so it should be {1 + count}")
     for region in mm.regions.values():
         if region.mapped.value and region not in mm.mem_list.items:
-            yield Violation("J-R3", f"{region.name} of {view.name(mm)} is off the list, "
-                                    f"but its mapped is {region.mapped.value}, not 0")  # fmt: skip
+            off = f"{region.name} of {view.name(mm)} is off the list"
+            yield Violation("J-R3", f"{off}, but its mapped is {region.mapped.value}, not 0")
 
 
-def span(mm: Mm, region: Region) -> str:
+def about(view: View, mm: Mm, region: Region) -> str:
+    """A region for people."""
+    return f"{region.name} ({span(region)}, {view.name(mm)})"
+
+
+def span(region: Region) -> str:
     """The addresses of a region and its length, for people."""
     return f"{region.ua:#x}..{region.end:#x}, {region.entries:,} pages"

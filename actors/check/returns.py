@@ -96,8 +96,8 @@ class Returns:
         reply = Reply(process, container, call.cmd, call.arg, ret)
         self.replies.append(reply)
         if ret > 0 and call.cmd not in ANSWERS:
-            return Violation("J-A1", f"{reply.name} of {actor.name} on {file.actor if file else call.fd} returned {ret}, "
-                                     f"neither 0 nor an error", recorded=True)  # fmt: skip
+            where = f"{reply.name} of {actor.name} on {file.actor if file else call.fd}"
+            return Violation("J-A1", f"{where} returned {ret}, neither 0 nor an error", recorded=True)
         return None
 
     def judge(self, alone: bool, together: bool, before: State, after: State) -> Iterator[Violation]:
@@ -139,8 +139,10 @@ class Returns:
         elif reply.ret < 0:
             left = self._left_over(driver, param)
             if left:
-                yield Violation("J-A2", f"{told(reply, param)} returned {reply.ret}, but {left} of its entries stayed mapped",
-                                recorded=True)  # fmt: skip
+                message = (
+                    f"{told(reply, param)} returned {reply.ret}, but {left} of its entries stayed mapped"
+                )
+                yield Violation("J-A2", message, recorded=True)
 
     def _together(self, replies: list[Reply]) -> Iterator[Violation]:
         """J-T6: of MAPs that ran together, those that overlap no other one."""
@@ -225,21 +227,18 @@ class Returns:
             if reply.ret != -EINVAL or driver is None or driver.mm is None or param is None:
                 continue
             for region in driver.mm.mem_list.items:
-                if (
-                    region.ua == param.vaddr
-                    and region.entries << self.view.page_shift == param.size
-                    and not param.flags
-                ):
-                    yield Violation("J-A2", f"{reply.name} of {pages(region.entries)} at {region.ua:#x} on {reply.container} "
-                                            f"returned {reply.ret}, although {region.name} is that very range",
-                                    recorded=True)  # fmt: skip
+                size = region.entries << self.view.page_shift
+                if (region.ua, size, 0) == (param.vaddr, param.size, param.flags):
+                    what = f"{reply.name} of {pages(region.entries)} at {region.ua:#x} on {reply.container}"
+                    message = f"{what} returned {reply.ret}, although {region.name} is that very range"
+                    yield Violation("J-A2", message, recorded=True)
 
     def _driver(self, container: str) -> Driver | None:
         return next((driver for driver in self.view.drivers if driver.actor.id == container), None)
 
 
 def unchanged(reply: Reply, before: State, after: State) -> Iterator[Violation]:
-    """J-A3: what a failed ioctl may leave behind is its container's binding, the default window, overwritten entries."""
+    """J-A3, but for what a failure may leave: the binding, the default window, overwritten entries."""
     if reply.cmd == uapi.VFIO_IOMMU_SPAPR_TCE_CREATE and reply.ret == -EFAULT:
         return
     ignored = {"holders", "caches", "dying"}
@@ -258,9 +257,9 @@ def unchanged(reply: Reply, before: State, after: State) -> Iterator[Violation]:
     ]
     if changed:
         details = tuple(f"{part}: {getattr(before, part)} -> {getattr(after, part)}" for part in changed)
-        where = f" on {reply.container}" if reply.container else ""
-        yield Violation("J-A3", f"{reply.name}{where} returned {reply.ret}, but changed {', '.join(changed)}",
-                        accesses=details, recorded=True)  # fmt: skip
+        where = f"{reply.name} on {reply.container}" if reply.container else reply.name
+        message = f"{where} returned {reply.ret}, but changed {', '.join(changed)}"
+        yield Violation("J-A3", message, accesses=details, recorded=True)
 
 
 def find_table(driver: Driver, iova: int) -> IommuTable | None:

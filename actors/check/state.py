@@ -1,4 +1,4 @@
-"""A cheap mark of all that the oracles judge: equal marks, nothing to judge again; different ones, what differs."""
+"""A cheap mark of all that the oracles judge: equal marks, nothing to judge again."""
 
 from __future__ import annotations
 

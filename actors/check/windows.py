@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from actors.check.view import Driver, View
 from actors.check.violation import Violation
@@ -82,10 +83,10 @@ def slots(driver: Driver, groups: dict[str, Group]) -> Iterator[Violation]:
                 f"{table.name} in slot {num} of {driver.actor.id} starts at bus {start:#x}, not {right:#x}",
             )
     ends.sort()
-    for (_, end, low), (start, _, high) in zip(ends, ends[1:], strict=False):
+    for (_, end, low), (start, _, high) in pairwise(ends):
         if end > start:
-            yield Violation("J-W4", f"{low} and {high} of {driver.actor.id} overlap: one ends at bus {end:#x}, "
-                                    f"the other starts at {start:#x}")  # fmt: skip
+            both = f"{low} and {high} of {driver.actor.id} overlap"
+            yield Violation("J-W4", f"{both}: one ends at bus {end:#x}, the other starts at {start:#x}")
 
 
 def references(driver: Driver, table: IommuTable, groups: dict[str, Group]) -> Iterator[Violation]:
@@ -101,10 +102,8 @@ def references(driver: Driver, table: IommuTable, groups: dict[str, Group]) -> I
 def left_over(container: str, table: IommuTable) -> Iterator[Violation]:
     """J-W3 and J-T5, for a table that its container has let go of."""
     if table.it_kref.holders:
-        yield Violation(
-            "J-W3",
-            f"{table.name}, which {container} has given up, is still referenced by {told(table.it_kref.holders)}",
-        )
+        given_up = f"{table.name}, which {container} has given up"
+        yield Violation("J-W3", f"{given_up}, is still referenced by {told(table.it_kref.holders)}")
     if table.hw.live_count:
         yield Violation(
             "J-T5", f"{table.name} was freed by {container} with {table.hw.live_count:,} TCEs in it"

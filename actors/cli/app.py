@@ -21,6 +21,7 @@ SUMMARIES = {
     "conform": "Replay vectors recorded from real kernels, and compare every step.",
     "kernels": "List the kernels, or say in what two of them differ.",
     "defects": "List the known defects, or tell the story of one.",
+    "log": "Read the log of a run: causes, histories, differences.",
     "completion": "Print the shell completion script.",
 }
 """Command -> its summary; a command lives in the module of its name, as ``command``."""

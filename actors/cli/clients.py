@@ -22,6 +22,8 @@ KILLS = 12
 """Kills of a client when no number of orders is asked for."""
 
 BORROWING_CPUS = (1,)
+NEXT_LINE = "; tcemu play "
+"""Stands in a message before the command that shows the same again."""
 
 
 class Client(NamedTuple):
@@ -53,6 +55,8 @@ def kill_often(
         if seconds is not None and monotonic() - start > seconds:
             break
     verdict, message = ("ok", "") if bad is None else told(*bad)
+    if bad is not None:
+        message += f"{NEXT_LINE}{client.name} --kernel {kernel.name} --kill-at {bad[0]} --borrow 1"
     return Report(
         program=client.name,
         kernel=kernel.name,

@@ -8,6 +8,7 @@ import click
 
 from actors.cli.kernels import heading
 from actors.cli.options import complete_defect, json_option
+from actors.cli.subjects import demonstrations
 from actors.cli.tables import Column, print_json, print_line, print_table
 from actors.kernel.catalogue import find_piece, piece_names
 from actors.kernel.composition import Piece
@@ -17,7 +18,7 @@ EPILOG = """\b
 Examples:
   tcemu defects
   tcemu defects show unregister-busy-swallowed
-  tcemu stress --kernel fixed --with unregister-busy-swallowed
+  tcemu stress unregister-busy-swallowed
 """
 
 STORY = (
@@ -107,5 +108,9 @@ def story(piece: type[Piece]) -> list[tuple[str, str]]:
 
 
 def demonstration(piece: type[Piece]) -> str:
-    """The command that demonstrates a defect."""
-    return f"tcemu stress {piece.slug} --kernel fixed --with {piece.slug}" if piece.defect else ""
+    """The command that demonstrates a defect: its own program if there is one, else all of them."""
+    if not piece.defect:
+        return ""
+    if piece.slug in demonstrations():
+        return f"tcemu stress {piece.slug}"
+    return f"tcemu stress --kernel fixed --with {piece.slug}"

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -115,7 +116,7 @@ class Ending:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
-        raise KeyboardInterrupt
+        interrupt(number, frame)
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -132,6 +133,18 @@ class Ending:
         for problem in self.problems:
             say(problem)
         return self.code
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt the program, as the handler of a signal.
+
+    It may fall between the making of a coroutine and its first step; Python need not warn of that.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    raise KeyboardInterrupt
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing import active_children, get_context
 from typing import TypeVar
 
-from actors.cli.exits import Told, problem_of
+from actors.cli.exits import Told, interrupt, problem_of
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,7 +62,7 @@ def ignore_interrupts() -> None:
 
 def interruptible(work: Callable[[T], U], task: T) -> U | Told:
     """Do one task in a worker."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         return judged(work, task)
     except KeyboardInterrupt as interrupt:

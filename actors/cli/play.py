@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from actors.cli.clients import in_words
 from actors.cli.exits import BadInput, Ending
+from actors.cli.leftovers import Killed, is_well, show
 from actors.cli.options import json_option, kernel_option, switches
-from actors.cli.tables import Cell, Column, plural, print_json, print_line, print_table, progress
-from actors.execute.play import Ending as KillEnding
+from actors.cli.tables import plural, print_json, progress
 from actors.execute.play import PlayResult, from_strace, play, play_killed, play_together
 from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
@@ -32,23 +31,6 @@ Examples:
 
 RANDOM_POINTS = 16
 """How many points ``--kill-at random:SEED`` draws in a stream."""
-
-COLUMNS = (
-    Column("stream"),
-    Column("kernel"),
-    Column("calls", right=True),
-    Column("errors", right=True),
-    Column("differ", right=True),
-    Column("seconds", right=True),
-    Column("left behind", wraps=True),
-)
-KILL_COLUMNS = (
-    Column("stream"),
-    Column("kernel"),
-    Column("killed at", right=True),
-    Column("clean", right=True),
-    Column("first that is not", wraps=True),
-)
 
 
 class KillAt(NamedTuple):
@@ -69,19 +51,6 @@ class KillAt(NamedTuple):
         if self.kind == "every":
             return list(range(0, calls + 1, self.number))
         return sorted(Random(self.number).sample(range(calls + 1), min(RANDOM_POINTS, calls + 1)))
-
-
-class Killed(NamedTuple):
-    """What killing one client at several points came to."""
-
-    file: str
-    kernel: str
-    endings: list[tuple[int, KillEnding]]
-
-    def as_json(self) -> dict[str, Any]:
-        """The outcome as JSON values."""
-        kills = [ending._asdict() | {"call": point, "clean": ending.clean} for point, ending in self.endings]
-        return {"file": self.file, "kernel": self.kernel, "kills": kills}
 
 
 def read_kill_at(ctx: click.Context, param: click.Parameter, value: str | None) -> KillAt | None:
@@ -233,78 +202,3 @@ def together(
         results.extend(play_together(streams, kernel, how["interleave"]))
     except ValueError as error:
         raise BadInput(f"--interleave: {error}") from None
-
-
-def is_well(result: PlayResult | Killed) -> bool:
-    """Whether the kernel came through, nothing was left, and every difference has a reason."""
-    if isinstance(result, Killed):
-        return all(ending.clean for _, ending in result.endings)
-    clean = KillEnding(result.borrowed, result.final, result.verdict).clean
-    return clean and not result.unexplained
-
-
-def show(results: Sequence[PlayResult | Killed]) -> None:
-    """Print the tables, and below them what there is to say of each stream."""
-    plays = [result for result in results if isinstance(result, PlayResult)]
-    kills = [result for result in results if isinstance(result, Killed)]
-    if plays:
-        print_table(COLUMNS, [play_row(result) for result in plays])
-        for result in plays:
-            print_notes(result)
-    if kills:
-        print_table(KILL_COLUMNS, [kill_row(result) for result in kills])
-
-
-def stem(file: str) -> str:
-    """The name of a stream from that of its file."""
-    return Path(file).name.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def play_row(result: PlayResult) -> tuple[Any, ...]:
-    """A play as a row of the table."""
-    return (
-        stem(result.file),
-        result.kernel,
-        result.calls,
-        sum(count.errors for count in result.by_op.values()),
-        len(result.differences) + len(result.out_differences),
-        result.seconds,
-        left(KillEnding(result.borrowed, result.final, result.verdict, result.message)),
-    )
-
-
-def kill_row(result: Killed) -> tuple[Any, ...]:
-    """The kills of a client as a row of the table."""
-    clean = sum(ending.clean for _, ending in result.endings)
-    first = next(((point, ending) for point, ending in result.endings if not ending.clean), None)
-    told = Cell("", "") if first is None else left(first[1])
-    what = told if first is None else Cell(f"after {plural(first[0], 'call')}: {told.text}", told.colour)
-    points = plural(len(result.endings), "point")
-    return (stem(result.file), result.kernel, points, clean, what)
-
-
-def left(ending: KillEnding) -> Cell:
-    """What is left at an end, or how the kernel broke down."""
-    if ending.verdict != "ok":
-        return Cell(f"{ending.verdict}: {ending.message}", "red")
-    if ending.final.anything:
-        return Cell(in_words(ending.final), "red")
-    if not ending.clean and ending.borrowed is not None:
-        return Cell(f"while borrowed {in_words(ending.borrowed)}", "red")
-    return Cell("nothing", "green")
-
-
-def print_notes(result: PlayResult) -> None:
-    """Say of one play why replies differ, what is behind what is left, and what its client does wrong."""
-    reasons = [
-        f"{plural(count, 'reply')} to {op} not as recorded: {why}"
-        for (op, why), count in result.reasons.items()
-    ]
-    behind = [f"left by {slug}; tcemu defects show {slug}" for slug in result.left_by]
-    warned = [f"{place} warned: {message}" for message, place in result.warnings[:3]]
-    notes = [*behind, *warned, *result.remarks, *reasons]
-    if notes:
-        print_line()
-        print_line(f"{stem(result.file)} on {result.kernel}", bold=True)
-    for note in notes:
-        print_line(note, 2)

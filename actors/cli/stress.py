@@ -7,11 +7,21 @@ from typing import Any
 
 import click
 
+from actors.cli.clients import NEXT_LINE
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
 from actors.cli.options import json_option, kernel_option, switches
 from actors.cli.subjects import Subject, everything, find_subject, kernels_of
-from actors.cli.tables import Cell, Column, plural, print_json, print_line, print_table, progress
+from actors.cli.tables import (
+    Cell,
+    Column,
+    plural,
+    print_command,
+    print_json,
+    print_line,
+    print_table,
+    progress,
+)
 from actors.cli.units import FAILURES, Unit, run_unit
 from actors.explore import STRATEGIES, Report
 from actors.kernel.catalogue import find_kernel
@@ -24,14 +34,15 @@ Examples:
   tcemu stress exit-with-lazy-borrower               one scenario, on the kernels it names
   tcemu stress my.json --kernel v6.12 --seconds 60   your program, one kernel, a minute
   tcemu stress my_module:scenario --kernel fixed     your async function of a machine
-  tcemu stress --kernel fixed --with lookup-uaf      a single defect in the mended kernel
+  tcemu stress lookup-uaf                            the small program that shows a defect
+  tcemu stress --kernel fixed --with lookup-uaf      everything on the mended kernel but for one
   tcemu stress my.json --fail-nth all                fail each allocation, pin, copy in turn
 
 \\b
 Every failing order is shortened and kept in {FAILURES}; tcemu replay runs it again.
 """
 
-DEFAULT_SECONDS = 36.0
+DEFAULT_SECONDS = 48.0
 """Time for everything when neither a number of orders nor a time was asked for."""
 
 COLUMNS = (
@@ -102,10 +113,10 @@ def command(programs: tuple[str, ...], kernels: tuple[str, ...], as_json: bool, 
             advance(1, f"{outcome.program} on {outcome.kernel}")
             if ending.interrupted:
                 break
-    done = [reports[index] for index in sorted(reports)]
-    ending.found(any(report.verdict != "ok" for report in done))
+    done = [(units[index], reports[index]) for index in sorted(reports)]
+    ending.found(any(report.verdict != "ok" or surprising(unit, report) for unit, report in done))
     if as_json:
-        print_json({"runs": [report.as_json() for report in done]})
+        print_json({"runs": [report.as_json() for _, report in done]})
     elif done:
         show(done)
     return ending.finish()
@@ -134,8 +145,17 @@ def plan(
     if seconds is None and schedules is None:
         seconds = DEFAULT_SECONDS
     share = None if seconds is None else seconds * min(workers, len(pairs)) / len(pairs)
+    as_is = not with_ and not without
     return [
-        Unit(subject, compose(subject, name, with_, without), strategy, schedules, share, **how)
+        Unit(
+            subject,
+            compose(subject, name, with_, without),
+            strategy,
+            schedules,
+            share,
+            expected=subject.expect.get(name, "") if as_is and isinstance(subject, Program) else "",
+            **how,
+        )
         for subject, name in pairs
     ]
 
@@ -153,9 +173,18 @@ def compose(subject: Subject, name: str, with_: tuple[str, ...], without: tuple[
     return find_kernel(name, [slug for slug in with_ if slug not in usual], without)
 
 
-def show(reports: Sequence[Report]) -> None:
+def surprising(unit: Unit, report: Report) -> bool:
+    """Whether something else came out than the program expects; what was not found yet may still be."""
+    if not unit.expected or (report.verdict == "ok" and not report.complete):
+        return False
+    seen = {report.verdict, report.invariant, *(finding.invariant for finding in report.findings)}
+    return unit.expected not in seen
+
+
+def show(done: Sequence[tuple[Unit, Report]]) -> None:
     """Print the table, and of each failure what it was and the line to type next."""
-    print_table(COLUMNS, [row(report) for report in reports])
+    print_table(COLUMNS, [row(unit, report) for unit, report in done])
+    reports = [report for _, report in done]
     for report in reports:
         if report.verdict != "ok":
             print_failure(report)
@@ -168,18 +197,26 @@ def show(reports: Sequence[Report]) -> None:
     )
 
 
-def row(report: Report) -> tuple[Any, ...]:
+def row(unit: Unit, report: Report) -> tuple[Any, ...]:
     """A report as a row of the table."""
     covered = "all" if report.complete else ""
     if not covered and report.estimate:
         covered = f"of {report.estimate:.2g}"
-    if report.verdict == "ok":
-        noted = ", ".join(finding.invariant for finding in report.findings)
-        result = Cell(f"ok, noted {noted}", "yellow") if noted else Cell("ok", "green")
-    else:
-        tries = f"order {report.schedules_to_first_failure:,}"
-        result = Cell(f"{named(report)} in {tries}, {plural(report.preemptions or 0, 'preemption')}", "red")
-    return (report.program, report.kernel, report.schedules, covered, result)
+    result, colour = outcome_of(report)
+    if surprising(unit, report):
+        result, colour = f"{result}; expected {unit.expected}", "red"
+    elif unit.expected and report.verdict != "ok":
+        result += ", as expected"
+    return (report.program, report.kernel, report.schedules, covered, Cell(result, colour))
+
+
+def outcome_of(report: Report) -> tuple[str, str]:
+    """What came out, in words, and its colour."""
+    if report.verdict != "ok":
+        preempted = f", {plural(report.preemptions, 'preemption')}" if report.preemptions is not None else ""
+        return f"{named(report)} in order {report.schedules_to_first_failure:,}{preempted}", "red"
+    noted = ", ".join(finding.invariant for finding in report.findings)
+    return (f"ok, noted {noted}", "yellow") if noted else ("ok", "green")
 
 
 def named(report: Report) -> str:
@@ -191,8 +228,11 @@ def print_failure(report: Report) -> None:
     """Say what broke, why if that is known, and what to type next."""
     print_line()
     print_line(f"{report.program} on {report.kernel}: {named(report)}", bold=True)
-    print_line(report.message, 2)
+    message, _, play = report.message.partition(NEXT_LINE)
+    print_line(message, 2)
+    if play:
+        print_command(f"tcemu play {play}")
     if report.known_as:
-        print_line(f"known as {report.known_as}; tcemu defects show {report.known_as}", 2)
+        print_command(f"tcemu defects show {report.known_as}")
     if report.failure_file:
-        print_line(f"tcemu replay {report.failure_file}", 2)
+        print_command(f"tcemu replay {report.failure_file}")

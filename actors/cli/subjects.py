@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.resources import files
 from inspect import iscoroutinefunction
 from pathlib import Path
 
@@ -32,10 +33,19 @@ def find_subject(name: str) -> Subject:
         return checked(name, load_program(name))
     if name in builtin_streams():
         return Client(name)
-    if name not in builtin_names():
-        known = [*builtin_names(), *builtin_streams()]
-        raise BadInput(f"no file, scenario or recorded client {name!r}{nearest(name, known)}")
-    return builtin(name)
+    if name in builtin_names():
+        return builtin(name)
+    shown = demonstrations()
+    if name in shown:
+        return load_program(shown[name])
+    known = [*builtin_names(), *builtin_streams(), *shown]
+    raise BadInput(f"no file, scenario, defect or recorded client {name!r}{nearest(name, known)}")
+
+
+def demonstrations() -> dict[str, Path]:
+    """The small programs that show one defect each, by its slug."""
+    folder = Path(str(files("actors.explore.scenarios"))) / "defects"
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
 def checked(file: str, program: Program) -> Program:
@@ -89,4 +99,4 @@ def everything() -> list[Subject]:
     return [*builtins(), *clients.clients()]
 
 
-__all__ = ["Subject", "everything", "find_function", "find_subject", "kernels_of"]
+__all__ = ["Subject", "demonstrations", "everything", "find_function", "find_subject", "kernels_of"]

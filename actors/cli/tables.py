@@ -62,6 +62,11 @@ def print_line(text: str = "", indent: int = 0, *, colour: str = "", bold: bool 
         click.echo(styled(line, colour, bold))
 
 
+def print_command(text: str, indent: int = 2) -> None:
+    """Print a line to be copied: never broken."""
+    click.echo(" " * indent + text)
+
+
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their titles; a cell is text, a number or a :class:`Cell`."""
     cells = [[cell if isinstance(cell, Cell) else Cell(shown(cell), "") for cell in row] for row in rows]

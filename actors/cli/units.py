@@ -24,13 +24,14 @@ class Unit(NamedTuple):
     """What to search, and how; a value that workers can be sent.
 
     Attributes:
-        subject: a program, a scenario or a recorded client; of a client ``strategy`` and ``fail_nth`` mean nothing.
+        subject: a program, a scenario or a recorded client, for which only kills are drawn.
         kernel: what it runs on.
         strategy: who chooses the orders.
         schedules: the most orders to run; None for no limit but the time.
         seconds: time for them; None for no limit but the orders.
         seed: of the strategy.
         fail_nth: the failure point to fail, or ``all`` for each in turn; None for none.
+        expected: what its program says will come out: ``ok``, a verdict, an invariant; "" for nothing.
     """
 
     subject: Subject
@@ -40,6 +41,7 @@ class Unit(NamedTuple):
     seconds: float | None = None
     seed: int = 0
     fail_nth: int | str | None = None
+    expected: str = ""
 
 
 def run_unit(unit: Unit) -> Report:

@@ -143,7 +143,6 @@ class Campaign:
         try:
             result = self.model.run(core)
         except Abandoned:
-            core.close()
             self.exhausted = not strategy.end(None)
             return None
         if not result.ok:
@@ -162,9 +161,10 @@ class Campaign:
         """Run one order with its choices recorded; the result and the digest of its steps."""
         recorder = Recorder(chooser)
         result = self.model.run(self.core(recorder, every=True))
-        return result._replace(
-            choices=tuple(recorder.choices), preemptions=recorder.preemptions
-        ), recorder.digest
+        recorded = result._replace(
+            choices=tuple(recorder.choices), preemptions=recorder.preemptions, order=tuple(recorder.order)
+        )
+        return recorded, recorder.digest
 
     def confirmed(self, failed: Result) -> Result:
         """Run a failing order again to record its choices.

@@ -41,6 +41,9 @@ class ToyModel:
         except ENDINGS as problem:
             core.close()
             return failure_of(problem)._replace(steps=core.steps)
+        except BaseException:
+            core.close()
+            raise
         return Result("violation", "", wrong, core.steps) if wrong else Result(steps=core.steps)
 
 

@@ -46,12 +46,14 @@ class Recorder:
     Attributes:
         choices: the decisions so far.
         preemptions: how often a thread was stopped that could have gone on.
+        order: the decisions about the order as stretches, ``(thread, decisions)``.
     """
 
     def __init__(self, inner: Chooser) -> None:
         self.inner = inner
         self.choices: list[Choice] = []
         self.preemptions = 0
+        self.order: list[tuple[str, int]] = []
         self._hash = sha256()
 
     def choose(self, label: str, options: int) -> int:
@@ -68,11 +70,18 @@ class Recorder:
             index = index_of(core, thread)
             self.preemptions += index > 0 and core.current.enabled
             self.choices.append(Choice(len(core.ready), index, thread.name))
+            self._stretch(thread.name)
         op = thread.pending
         if op is not None:
             mode = op.mode or ("write" if op.write else "read")
             self._hash.update(f"{thread.name} {op.kind} {op.object} {mode}\n".encode())
         return thread
+
+    def _stretch(self, name: str) -> None:
+        if self.order and self.order[-1][0] == name:
+            self.order[-1] = (name, self.order[-1][1] + 1)
+        else:
+            self.order.append((name, 1))
 
     @property
     def digest(self) -> str:

@@ -44,6 +44,7 @@ class Result(NamedTuple):
         choices: every decision, when the run was recorded.
         preemptions: how often a thread was stopped that could have gone on, when recorded.
         accesses: the accesses that explain the failure, as the oracle names them.
+        order: ``(thread, steps)`` stretches, when the run was recorded.
     """
 
     verdict: str = "ok"
@@ -54,6 +55,7 @@ class Result(NamedTuple):
     choices: tuple[Choice, ...] = ()
     preemptions: int = 0
     accesses: tuple[str, ...] = ()
+    order: tuple[tuple[str, int], ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -133,6 +133,9 @@ class Run:
             self.conclude()
         except ENDINGS as problem:
             return self.ended(problem)
+        except BaseException:
+            self.abandon()
+            raise
         return Result(steps=self.core.steps, findings=findings_of(self.oracles))
 
     def conclude(self) -> None:
@@ -145,10 +148,14 @@ class Run:
 
     def ended(self, problem: BaseException) -> Result:
         """Turn what ended the run into a result."""
+        self.abandon()
+        return failure_of(problem)._replace(steps=self.core.steps, findings=findings_of(self.oracles))
+
+    def abandon(self) -> None:
+        """Leave a run that goes no further: nobody listens and nothing is left standing."""
         self.oracles.detach()
         self.core.after_step = None
         self.core.close()
-        return failure_of(problem)._replace(steps=self.core.steps, findings=findings_of(self.oracles))
 
     # -- threads -------------------------------------------------------------------------------
 

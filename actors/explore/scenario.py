@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from traceback import extract_tb
-
 from actors.check import Oracles
 from actors.errors import KernelError
 from actors.execute.steps import Execution
@@ -16,6 +14,7 @@ from actors.kernel.composition import Kernel
 from actors.machine import Machine, Scenario
 from actors.program import MachineSpec, Program
 from actors.runtime.errors import ForeignAwait, TaskKilled
+from actors.threads import foreign, place_of
 
 
 class PreparedScenario:
@@ -55,6 +54,9 @@ class PreparedScenario:
             run.conclude()
         except ENDINGS as problem:
             return run.ended(problem)
+        except BaseException:
+            run.abandon()
+            raise
         return Result(steps=core.steps, findings=findings_of(run.oracles))
 
     async def body(self, machine: Machine) -> None:
@@ -63,18 +65,9 @@ class PreparedScenario:
             await self.scenario(machine)
         except (AssertionError, KernelError, TaskKilled) as problem:
             what = str(problem) or type(problem).__name__
-            raise unexpected(f"{where(problem, self.scenario)}: {what}") from problem
-        except ForeignAwait as problem:
-            raise ForeignAwait(problem.thread, problem.what, where(problem, self.scenario)) from None
-
-
-def where(problem: BaseException, scenario: Scenario) -> str:
-    """File and line of the scenario at which an error arose."""
-    code = getattr(scenario, "__code__", None)
-    file = code.co_filename if code is not None else None
-    lines = [frame.lineno for frame in extract_tb(problem.__traceback__) if frame.filename == file]
-    name = (file or "scenario").rsplit("/", 1)[-1]
-    return f"{name}:{lines[-1]}" if lines else name
+            raise unexpected(f"{place_of(problem)}: {what}") from problem
+        except (ForeignAwait, RuntimeError) as problem:
+            raise foreign(problem, machine.core) or problem from None
 
 
 __all__ = ["PreparedScenario"]

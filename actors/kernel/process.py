@@ -20,9 +20,11 @@ from actors.runtime.cells import Cell
 from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.messages import Request
 from actors.runtime.ops import Op, call, point
+from actors.runtime.sync import Mutex
 
 if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
+    from actors.runtime.thread import Thread
 
 FIRST_FD = 3
 MAX_FDS = 4096
@@ -44,6 +46,7 @@ class Process(Actor):
         tasks: the live tasks.
         idle: those in user space.
         owners: name of a thread of control -> the task that it always runs as.
+        on_cpu: held while the process is being switched in or out: what is switched in is not dead yet.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
     """
@@ -60,6 +63,7 @@ class Process(Actor):
         self.cloexec: set[int] = set()
         self.task_numbers = 0
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
+        self.on_cpu = Mutex(world.core, f"{self.id}.on_cpu")
         self.gone = False
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
@@ -93,15 +97,11 @@ class Process(Actor):
             KernelOops: the kernel crashed; the task is dead and what it held stays held.
         """
         thread, world = self.core.current, self.world
-        own = self.owners.get(thread.name)
-        if await self.exiting.get() or not self.tasks or (own is not None and own not in self.tasks):
+        try:
+            task = await self.enter_kernel(thread)
+        except BaseException:
             body.close()
-            raise TaskKilled(self.name)
-        if own is not None and own in self.idle:
-            task = own
-            self.idle.remove(own)
-        else:
-            task = await self.any_task()
+            raise
         outer, thread.task = thread.task, task
         world.in_kernel += 1
         try:
@@ -111,6 +111,20 @@ class Process(Actor):
             world.in_kernel -= 1
             if world.on_return is not None:
                 world.on_return()
+
+    async def enter_kernel(self, thread: Thread) -> Task:
+        """Take the task that ``thread`` runs as out of user space.
+
+        Raises:
+            TaskKilled: the process, or this thread of it, has ended.
+        """
+        own = self.owners.get(thread.name)
+        if await self.exiting.get() or not self.tasks or (own is not None and own not in self.tasks):
+            raise TaskKilled(self.name)
+        if own is None or own not in self.idle:
+            return await self.any_task()
+        self.idle.remove(own)
+        return own
 
     async def run_task(self, task: Task, body: Coroutine[Any, Any, Any]) -> Any:
         """Run a system call as ``task``; on the way out the task ends if its process does."""
@@ -332,15 +346,16 @@ class Process(Actor):
         for cpu in self.world.cpus:
             await call(cpu, m.SwitchMm(self.id, self.mm))
         await call(old, m.Mmput(task.name))
-        for fd in sorted(self.cloexec):
-            await self.sys_close(fd)
+        await self.close_files(sorted(self.cloexec))
+        self.cloexec.clear()
         return 0
 
     async def run_on(self, cpu: str) -> bool:
         """Let a CPU run this process; False when it is exiting or gone."""
-        if await self.exiting.get():
-            return False
-        await call(cpu, m.RunTask(self.id, self.mm))
+        async with self.on_cpu:
+            if await self.exiting.get():
+                return False
+            await call(cpu, m.RunTask(self.id, self.mm))
         return True
 
     async def sys_exit_group(self) -> None:
@@ -409,15 +424,23 @@ class Process(Actor):
         self.tasks.remove(task)
         if not self.tasks:
             await self.exit_files()
-            for cpu in self.world.cpus:
-                await call(cpu, m.TaskDead(self.id))
+            async with self.on_cpu:
+                for cpu in self.world.cpus:
+                    await call(cpu, m.TaskDead(self.id))
             self.gone = True
         await call(mm, m.Mmdrop(lazy))
 
     async def exit_files(self) -> None:
-        """Close every descriptor. Kernel: fs/file.c, ``exit_files``; kernel/task_work.c."""
+        """Close every descriptor. Kernel: fs/file.c, ``exit_files``."""
+        await self.close_files(sorted(self.files))
+
+    async def close_files(self, fds: list[int]) -> None:
+        """Close descriptors on the way out of the kernel; the last is released first, unless chosen otherwise.
+
+        Kernel: kernel/task_work.c, ``task_work_run``.
+        """
         works: list[File] = []
-        for fd in sorted(self.files):
+        for fd in fds:
             file = self.files.pop(fd)
             if await file.f_count.drop(self.id):
                 works.append(file)

@@ -152,8 +152,10 @@ class ContainerState(Actor):
     async def tce_iommu_mm_bind(self, container: TceContainer) -> int:
         """Do :meth:`tce_iommu_mm_set` so that two threads that both find no binding do not both make one.
 
-        Context: takes ``container.lock``.
+        Context: takes ``container.lock`` unless the container is bound already.
         """
+        if await container.mm.get() is not None:
+            return await self.tce_iommu_mm_set(container)
         async with container.lock:
             return await self.tce_iommu_mm_set(container)
 

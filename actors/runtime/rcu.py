@@ -142,10 +142,14 @@ class Rcu(Actor):
         thread.rcu_nesting += 1
         if thread.rcu_nesting == 1:
             self.readers.append(thread)
+        if self.core.tracing:
+            self.core.trace(self.lock_op)
 
     def leave(self, thread: Thread) -> None:
         """Leave a read section; at the outermost one grace periods may end."""
         thread.rcu_nesting -= 1
+        if self.core.tracing:
+            self.core.trace(self.unlock_op)
         if thread.rcu_nesting == 0:
             self.readers.remove(thread)
             for callback in self.callbacks:
@@ -157,6 +161,8 @@ class Rcu(Actor):
             await point(self.queue_op)
         callback = Callback(self, target, request)
         self.callbacks.append(callback)
+        if self.core.tracing:
+            self.core.trace(self.queue_op, None, callback.name, request.serves)
         if self.core.controlled:
             callback.begun = True
             self.core.spawn(self, self.run(callback), f"rcu-{callback.name}", daemon=True)

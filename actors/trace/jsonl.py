@@ -14,7 +14,18 @@ from actors.machine import Machine
 from actors.program import Program, ProgramError, write_program
 from actors.program.files import opened
 from actors.program.values import MachineSpec
-from actors.trace.schema import EVENT_NAMES, FORMAT, VERSION, Choice, End, Event, Header, Line, Runtime
+from actors.trace.schema import (
+    EVENT_NAMES,
+    FORMAT,
+    VERSION,
+    Choice,
+    End,
+    Event,
+    Happening,
+    Header,
+    Line,
+    Runtime,
+)
 
 LINE_LIMIT_BYTES: Final = 16 << 20
 """A longer line is no line of a log."""
@@ -138,7 +149,7 @@ def read_lines(path: str | Path) -> Iterator[Line]:
 
 def checked(stream: IO[bytes], name: str) -> Iterator[Line]:
     """Read lines and hold them to the order that a log has."""
-    number, ended = 0, False
+    number, ended, step = 0, False, -1
     while data := stream.readline(LINE_LIMIT_BYTES):
         number += 1
         place = f"line {number}"
@@ -148,6 +159,11 @@ def checked(stream: IO[bytes], name: str) -> Iterator[Line]:
             raise ProgramError(name, place, "found more lines after the end, expected none")
         line = validate(data, name, number)
         ended = isinstance(line, End)
+        if isinstance(line, Happening):
+            if line.step <= step:
+                wrong = f"found {line.step} after {step}, expected a greater one"
+                raise ProgramError(name, f"{place} step", wrong)
+            step = line.step
         yield line
     if number == 0:
         raise ProgramError(name, "line 1", "found an empty file, expected a log")

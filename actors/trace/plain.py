@@ -48,6 +48,8 @@ def compound(value: object) -> Any:
         return f"{len(value)} {'bytes' if isinstance(value, (bytes, bytearray)) else 'entries'}"
     if isinstance(value, UserPointer):
         return None if value.data is None else f"{len(value.data)} bytes"
+    if isinstance(value, m.TableGroup):
+        return value.group
     if hasattr(value, "_asdict"):
         return {key: plain(part) for key, part in value._asdict().items()}
     if isinstance(value, msgspec.Struct):

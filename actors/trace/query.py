@@ -68,11 +68,16 @@ def select(
             yield event
 
 
-def chain(events: list[s.Event], event: s.Event) -> list[s.Event]:
+def by_step(events: Iterable[s.Event]) -> dict[int, s.Event]:
+    """The events by their numbers; a log that was cut out of another one has gaps."""
+    return {event.step: event for event in events}
+
+
+def chain(events: Iterable[s.Event], event: s.Event) -> list[s.Event]:
     """The causes of an event, outermost first, the event itself last."""
-    links = [event]
-    while event.cause is not None and 0 <= event.cause < event.step:
-        event = events[event.cause]
+    known, links = by_step(events), [event]
+    while event.cause is not None and event.cause < event.step and event.cause in known:
+        event = known[event.cause]
         links.append(event)
     return links[::-1]
 

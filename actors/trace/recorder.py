@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import actors.runtime
 from actors.kernel.uapi import UserPointer
+from actors.runtime.core import Core
 from actors.trace.observe import memory_of, observe
 from actors.trace.schema import Event
 from actors.trace.translate import Translator
 
 if TYPE_CHECKING:
     from actors.machine import Machine
-    from actors.runtime.core import Chooser, Core
+    from actors.runtime.core import Chooser
     from actors.runtime.ops import Op
     from actors.runtime.thread import Thread
     from hw import PhysicalMemory
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 SLOTS: Final = 8
 """thread, operation or event name, before or fields, after, holder or what else, code, pins, mm."""
 
-RUNTIME_FILES: Final = frozenset(str(path) for path in Path(actors.runtime.__file__).parent.glob("*.py"))
+PACKAGE: Final = Path(actors.runtime.__file__).parents[1]
+OTHER_FILES: Final = frozenset(
+    str(path) for path in PACKAGE.rglob("*.py") if PACKAGE / "kernel" not in path.parents
+)
+"""Files of the emulator that are no kernel text; a user's own variant of the kernel is in none of them."""
+
+SEGMENT: Final = Core.segment.__code__
+"""Where the runtime begins; a search for a kernel function ends there."""
 
 
 class NoMemory:
@@ -99,7 +107,7 @@ class Recorder:
         if self.functions:
             frame = sys._getframe(3)
             code = frame.f_code
-            while code.co_filename in RUNTIME_FILES and frame.f_back is not None:
+            while code.co_filename in OTHER_FILES and frame.f_back is not None and code is not SEGMENT:
                 frame = frame.f_back
                 code = frame.f_code
         self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages, None)
@@ -184,7 +192,7 @@ def innermost(thread: Thread) -> CodeType | None:
     coroutine: Any = thread.frames[-1][1] if thread.frames else None
     found: CodeType | None = None
     while coroutine.__class__ is CoroutineType:
-        if coroutine.cr_code.co_filename not in RUNTIME_FILES:
+        if coroutine.cr_code.co_filename not in OTHER_FILES:
             found = coroutine.cr_code
         coroutine = coroutine.cr_await
     return found

@@ -16,8 +16,10 @@ from actors.runtime.thread import Thread
 from actors.trace import schema as s
 from actors.trace.plain import arguments_of, operation_of, plain
 
-ACQUIRES: Final = {"acquire": "acquire", "read": "read", "write": "write"}
-RELEASES: Final = {"release": "acquire", "read-release": "read", "write-release": "write"}
+ACQUIRES: Final = {"acquire": "acquire", "read": "read", "write": "write", "read-lock": "read"}
+RELEASES: Final = {
+    "release": "acquire", "read-release": "read", "write-release": "write", "read-unlock": "read",
+}  # fmt: skip
 
 
 class Served(NamedTuple):
@@ -100,7 +102,7 @@ class Translator:
             mm: the mm of the task that sends a request.
         """
         lane = self.lanes.get(thread.index) or self.new_lane(thread, "")
-        function = code.co_name if code is not None else lane.stack[-1].function
+        function = code.co_name if code is not None and code.co_name != "segment" else lane.stack[-1].function
         if isinstance(what, Op):
             event = self.access(lane, what, before, after, note, function, pins)
         else:
@@ -138,7 +140,7 @@ class Translator:
                pins: int) -> s.Event:  # fmt: skip
         """An access of a shared variable, or what a thread does with a lock."""
         name = op.object
-        if op.kind == "lock" or op.mode in RELEASES or name == "rcu read section":
+        if op.mode in RELEASES or op.mode in ACQUIRES:
             return self.lock(lane, op, function, pins)
         place = self.places.get(name) or self.place(name)
         if place[1] == "locked_vm" and isinstance(after, int):
@@ -168,8 +170,9 @@ class Translator:
                 held.reverse()
             lane.held = common["held"] = tuple(held)
             return s.Release(object=op.object, mode=mode, **common)
-        lane.held = common["held"] = (*lane.held, shown_lock(op.object, op.mode))
-        return s.Acquire(object=op.object, mode=op.mode, **common)
+        mode = ACQUIRES[op.mode]
+        lane.held = common["held"] = (*lane.held, shown_lock(op.object, mode))
+        return s.Acquire(object=op.object, mode=mode, **common)
 
     # -- threads and messages ------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "findings": fidelity.findings,
     "marked": fidelity.marked,
     "run": console.run,
+    "source": console.source,
     "listing": console.listing,
     "output": console.output,
 }

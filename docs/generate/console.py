@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import subprocess
 import sys
-from functools import cache
+import textwrap
+from functools import cache, reduce
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,3 +52,10 @@ def printed(command: str) -> str:
 def fenced(language: str, text: str) -> str:
     """Text in a code block."""
     return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def source(place: str) -> str:
+    """The text of a function or class of the emulator: ``module:Class.method``."""
+    module, _, name = place.partition(":")
+    thing: Any = reduce(getattr, name.split("."), import_module(module))
+    return fenced("python", textwrap.dedent(inspect.getsource(thing)))

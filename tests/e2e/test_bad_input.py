@@ -15,12 +15,15 @@ VECTOR_FILE: dict[str, Any] = {
     "version": 1,
     "generation": "v6.12",
     "page_size": 65536,
-    "vectors": [{"name": "one", "steps": [{"actor": 0, "op": "open", "path": "/dev/vfio/vfio", "fd": "C0"}]}],
+    "vectors": [
+        {"name": "one", "steps": [{"actor": 0, "op": "open", "path": "/dev/vfio/vfio", "fd": "C0", "ret": 0}]}
+    ],
 }
 PROGRAM: dict[str, Any] = {
     "format": "tcemu-program",
     "version": 1,
     "name": "one",
+    "setup": [],
     "threads": [{"name": "qemu", "actor": 0, "steps": [{"op": "exit"}]}],
 }
 STREAM_HEADER: dict[str, Any] = {
@@ -126,7 +129,7 @@ USES = {
     "a-folder": (["conform", "."], "Is a directory"),
     "kernel": (["conform", "absent.json", "--kernel", "v6.21"], "no kernel 'v6.21'; did you mean v6.12?"),
     "defect": (["conform", "x", "--kernel", "fixed", "--with", "ioctl-vs-relaese"], "mean ioctl-vs-release?"),
-    "not-there": (["conform", "x", "--kernel", "fixed", "--without", "lookup-uaf"], "does not have lookup-uaf"),
+    "not-there": (["conform", "x", "--kernel", "fixed", "--without", "lookup-uaf"], "not have lookup-uaf"),
     "diff": (["kernels", "diff", "v4.10", "fixd"], "did you mean fixed?"),
     "show": (["defects", "show", "lookup-usf"], "did you mean lookup-uaf?"),
     "number": (["conform", "absent.json", "--failures", "-1"], "--failures"),

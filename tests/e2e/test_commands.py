@@ -106,7 +106,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_version(tcemu: Any) -> None:
-    assert tcemu("--version").stdout.startswith("tcemu ")
+    assert tcemu("--version").stdout.startswith("tcemu")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -18,13 +18,13 @@ class Chunk(NamedTuple):
         call: index of the first of them in the stream.
         step: the row.
         first: how many calls of the row come before.
-        count: how many they are.
+        calls: how many they are.
     """
 
     call: int
     step: Step
     first: int
-    count: int
+    calls: int
 
 
 class Cursor:
@@ -46,8 +46,8 @@ class Cursor:
             return None
         step = self.steps[self.row]
         chunk = Chunk(self.call, step, self.first, min(most, step.repeat - self.first))
-        self.call += chunk.count
-        self.first += chunk.count
+        self.call += chunk.calls
+        self.first += chunk.calls
         if self.first == step.repeat:
             self.row, self.first = self.row + 1, 0
         return chunk

@@ -12,6 +12,8 @@ from itertools import islice
 from struct import Struct
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from actors.execute.steps import Execution, Outcome
 from actors.kernel import uapi
 from actors.kernel.messages import Close, ContainerFreezePes, DeviceDma, Ioctl, Memory, Mmap
@@ -104,7 +106,8 @@ class ClientExecution(Execution):
     ) -> Sequence[Outcome]:
         """Make the calls of a repeated row: one ioctl each, with bytes of its own."""
         args = arguments(step, self.bases, self.machine.page_size)
-        strides = [(step.stride or {}).get(field, 0) for field in packed.fields]
+        stride: Mapping[str, int] = step.stride or {}
+        strides = [stride.get(field, 0) for field in packed.fields]
         values = [args[field] + first * by for field, by in zip(packed.fields, strides, strict=True)]
         process, fd = self.processes[actor], self.fd(actor, args["fd"])
         cmd, pack, outcomes = packed.cmd, packed.layout.pack, []
@@ -116,6 +119,8 @@ class ClientExecution(Execution):
 
     async def once(self, step: Step, actor: int) -> Outcome:
         """Make one call."""
+        if step.actor != actor:
+            step = structs.replace(step, actor=actor)
         if step.op in ("device", "pread", "pwrite"):
             return await self.device_call(step, actor)
         return await self.step(step, actor)
@@ -166,10 +171,10 @@ class ClientExecution(Execution):
             await self.machine.request(target, ContainerFreezePes())
         return Outcome(None)
 
-    async def _dma_read(self, actor: int, fd: str, off: int, len: int, data: str) -> Outcome:  # noqa: A002
+    async def _dma_read(self, actor: int, fd: str, off: int, len: int, data: str) -> Outcome:
         return await self.device_dma(actor, fd, off, len, write=False)
 
-    async def _dma_write(self, actor: int, fd: str, off: int, len: int, data: str) -> Outcome:  # noqa: A002
+    async def _dma_write(self, actor: int, fd: str, off: int, len: int, data: str) -> Outcome:
         return await self.device_dma(actor, fd, off, len, write=True)
 
     async def device_dma(self, actor: int, fd: str, iova: int, size: int, write: bool) -> Outcome:

@@ -83,7 +83,7 @@ def rows(chunk: Chunk) -> Sequence[Step]:
         return (chunk.step,)
     steps = expand(structs.replace(chunk.step, repeat=chunk.first + 1))
     *_, first = steps
-    return (structs.replace(first, repeat=chunk.count, stride=chunk.step.stride if chunk.count > 1 else None),)
+    return (structs.replace(first, repeat=chunk.calls, stride=chunk.step.stride if chunk.calls > 1 else None),)
 
 
 def mapped(mapping: Mmap) -> Step:

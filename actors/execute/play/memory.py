@@ -7,7 +7,7 @@ touch or overlap come from; pages are allocated when they are first pinned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from actors.kernel.messages import Mmap
 from actors.program import Step, Stream
@@ -33,7 +33,8 @@ def spans(step: Step) -> Iterator[tuple[int, int]]:
     """Address ranges in bytes that the calls of a row name; evenly spaced ones that touch are one."""
     assert step.vaddr is not None
     assert step.size is not None
-    start, size, stride = step.vaddr.offset, step.size.offset, step.stride or {}
+    start, size = step.vaddr.offset, step.size.offset
+    stride: Mapping[str, int] = step.stride or {}
     by, grow = stride.get("vaddr", 0), stride.get("size", 0)
     if not grow and 0 <= by <= size:
         yield start, start + size + by * (step.repeat - 1)

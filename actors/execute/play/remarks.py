@@ -42,5 +42,5 @@ def map_structs_sent_as_unmaps(stream: Stream) -> Iterator[str]:
 def iovas(step: Step) -> Iterator[int]:
     """The bus addresses at which the calls of a row begin."""
     assert step.iova is not None
-    by = (step.stride or {}).get("iova", 0)
+    by = 0 if step.stride is None else step.stride.get("iova", 0)
     return (step.iova.offset + by * count for count in range(step.repeat if by else 1))

@@ -107,6 +107,11 @@ class Tally:
             reason = why_out(step.op, field, known)
             self.out_differences.append(Difference(chunk.call, name, value, actual, reason, field))
 
+    @property
+    def reasons(self) -> frozenset[str]:
+        """The reasons of all differences in return values."""
+        return frozenset(difference.why for difference in self.differences)
+
     def result(self, stream: Stream, ending: Ending, blamed: tuple[str, ...], seconds: float) -> PlayResult:
         """What it came to."""
         world = self.session.machine.world
@@ -137,7 +142,7 @@ def mishaps(session: Session) -> Iterator[str]:
     """What became of calls that are not compared."""
     execution = session.execution
     if execution.dead:
-        yield f"{len(execution.dead)} calls on devices that could not be opened, the first on {execution.dead[0]}"
+        yield f"{len(execution.dead)} calls on devices that were not open, the first on {execution.dead[0]}"
     for name, reason in execution.faults[:1]:
         yield f"{len(execution.faults)} DMA accesses faulted, the first of {name}: {reason}"
 
@@ -224,7 +229,7 @@ def play(
     seconds = perf_counter() - began
     blamed: tuple[str, ...] = ()
     if blame and not ending.clean:
-        blamed = left_by(whole, ending, lambda kernel: attempt(kernel, None)[1])
+        blamed = left_by(whole, ending, lambda kernel: attempt(kernel, None)[1], tally.reasons)
     return tally.result(stream, ending, blamed, seconds)
 
 
@@ -235,13 +240,19 @@ def check(stream: Stream, kill_at: int | None, borrow: Iterable[int]) -> None:
         ValueError: naming the argument and what was expected.
     """
     if kill_at is not None and not 0 <= kill_at <= stream.calls:
-        raise ValueError(f"kill_at: found {kill_at}, expected 0 to {stream.calls}, the calls of {stream.program.name}")
+        name = stream.program.name
+        raise ValueError(f"kill_at: found {kill_at}, expected 0 to {stream.calls}, the calls of {name}")
     if any(cpu < 0 for cpu in borrow):
         raise ValueError(f"borrow: found {min(borrow)}, expected numbers of CPUs from 0 on")
 
 
 def play_together(
-    streams: Sequence[Stream], kernel: Kernel | str = "fixed", seed: int = 0, *, cpus: int = 2, blame: bool = True
+    streams: Sequence[Stream],
+    kernel: Kernel | str = "fixed",
+    seed: int = 0,
+    *,
+    cpus: int = 2,
+    blame: bool = True,
 ) -> tuple[PlayResult, ...]:
     """Play several streams on one machine, their calls interleaved as ``seed`` draws.
 
@@ -272,7 +283,8 @@ def play_together(
     seconds = perf_counter() - began
     blamed: tuple[str, ...] = ()
     if blame and not ending.clean:
-        blamed = left_by(whole, ending, lambda kernel: attempt(kernel)[1])
+        hints = frozenset[str]().union(*(tally.reasons for tally in tallies))
+        blamed = left_by(whole, ending, lambda kernel: attempt(kernel)[1], hints)
     return tuple(
         tally.result(stream, ending, blamed, seconds) for tally, stream in zip(tallies, streams, strict=True)
     )

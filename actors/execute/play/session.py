@@ -145,7 +145,7 @@ class Session:
 
     def make(self, chunk: Chunk, actor: int = 0) -> Sequence[Outcome]:
         """Make the calls of a chunk as a client."""
-        return self.run(self.execution.calls(chunk.step, actor, chunk.first, chunk.count))
+        return self.run(self.execution.calls(chunk.step, actor, chunk.first, chunk.calls))
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -206,7 +206,7 @@ DEVICE_NAMES = (
 
 def descriptor(arg: str) -> int:
     """A descriptor, which ``-y`` decorates with its path; -1 for none."""
-    found = number(arg.split("<")[0])
+    found = number(arg.split("<", maxsplit=1)[0])
     return -1 if found is None else found
 
 
@@ -232,7 +232,8 @@ def from_strace(path: str | Path, page_size: int = 65536) -> Stream:
     for line in text_lines(path):
         reader.add(line)
     if not reader.steps:
-        raise ProgramError(file, "top level", "found no open of /dev/vfio, expected an strace log of a VFIO client")
+        expected = "found no open of /dev/vfio, expected an strace log of a VFIO client"
+        raise ProgramError(file, "top level", expected)
     program = Program(
         name=Path(path).name.split(".")[0],
         about=reader.words(),

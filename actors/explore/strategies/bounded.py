@@ -51,7 +51,7 @@ class Bounded:
         self.wanted: dict[int, int] = {}
         self.seen: list[tuple[int, int]] = []
 
-    def begin(self, core: Core) -> None:
+    def begin(self, core: Core | None = None) -> None:
         """Start the order that :attr:`current` says."""
         self.trail = []
         self.seen = []
