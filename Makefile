@@ -8,7 +8,7 @@ VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help stress test test-slow bench lint types contracts check clean
+.PHONY: help stress test test-slow bench docs lint types contracts check clean
 
 help:                          ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,9 @@ test-slow: $(VENV)/.test       ## Run the longer searches
 
 bench: $(VENV)/.test           ## Measure, each figure beside its baseline
 	$(BIN)/python tests/benchmarks/run $(ARGS)
+
+docs: $(VENV)/.run             ## Write the generated parts of the docs anew
+	$(BIN)/python -m docs.generate
 
 lint: $(VENV)/.dev             ## Look for mistakes in style
 	$(BIN)/ruff check .

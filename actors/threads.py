@@ -90,10 +90,15 @@ def foreign(problem: Exception, core: Core) -> ForeignAwait | None:
     trio refuses to be awaited where it does not run, with an error of its own.
     """
     if isinstance(problem, ForeignAwait):
-        return ForeignAwait(problem.thread, problem.what, place_of(problem))
-    if isinstance(problem, RuntimeError) and str(problem) == "must be called from async context":
-        return ForeignAwait(core.current.name, "trio", place_of(problem))
-    return None
+        if problem.located:
+            return problem
+        found = ForeignAwait(problem.thread, problem.what, place_of(problem))
+    elif isinstance(problem, RuntimeError) and str(problem) == "must be called from async context":
+        found = ForeignAwait(core.current.name, "trio", place_of(problem))
+    else:
+        return None
+    found.located = True
+    return found
 
 
 def place_of(problem: BaseException) -> str:

@@ -26,6 +26,8 @@ class Devices:
         """Judge what devices have done since the last look; the frames are as they were at the access."""
         hits = self.view.machine.world.dma_hits
         fresh, self._looked_at = hits[self._looked_at :], len(hits)
+        if fresh:
+            self.view.look()
         for name, report in fresh:
             group = next(group for group in self.view.groups if group.id == name)
             for hit in report.hits:

@@ -28,7 +28,7 @@ from actors.check.view import View
 from actors.check.violation import Violation
 from actors.check.windows import Windows
 from actors.kernel import uapi
-from actors.kernel.messages import Ioctl, Memory, MmIommuFree, OpenPath
+from actors.kernel.messages import Close, Exec, ExitGroup, Ioctl, Kill, Memory, MmIommuFree
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import Call
 
@@ -44,6 +44,9 @@ WARNED = {
     "destroy_context": "J-M3",
 }
 """Function that warns -> the invariant that it warns of."""
+
+CLOSING = frozenset({Close, Exec, ExitGroup, Kill})
+"""Requests, besides ioctls, that may end a container or take a group from it."""
 
 HARMLESS = frozenset({"unset_window"})
 """Functions whose misuse costs a firmware call and no more, so that it is only noted."""
@@ -151,6 +154,7 @@ class Oracles:
     def _registered(self) -> None:
         """A REGISTER has succeeded: its container may be enabled from now on."""
         reply = self._returns.replies[-1]
+        self.view.look()
         for driver in self.view.drivers:
             if driver.actor.id == reply.container:
                 self._windows.enabled.add(driver.data.name)
@@ -202,7 +206,7 @@ class Oracles:
             ):
                 self._found(violation)
         alone = len(entered) == 1 or not self.machine.core.controlled
-        together = bool(entered) and all(request in (Ioctl, OpenPath) for request in entered)
+        together = bool(entered) and not any(request in CLOSING for request in entered)
         if self._returns.replies:
             for violation in list(self._returns.judge(alone, together, before, self._state)):
                 self._found(violation)

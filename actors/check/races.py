@@ -45,8 +45,11 @@ VARIABLES = ATOMICS | {"field", "list"}
 PLAIN_COUNTERS = frozenset({"used", "locked_vm"})
 """Counters that are plain numbers in the kernel, so that a lock must order them."""
 
-LOCKED_INSIDE = frozenset({"files"})
-"""Variables each access of which takes a lock of its own: the descriptor table has ``file_lock``."""
+LOCKED_INSIDE = {
+    "files": "file_lock around each change of the descriptor table, RCU for its readers",
+    "tasks": "tasklist_lock; here also which task a thread of control runs as",
+}
+"""Last part of a variable's name -> the lock that each access of it takes, and gives back at once."""
 
 RCU_LISTS = frozenset({"iommu_group_mem_list"})
 """Lists whose readers are protected by RCU."""

@@ -35,6 +35,7 @@ class Release:
         """A request is about to be served."""
         judge = self.judges.get(call.request.__class__)
         if judge is not None:
+            self.view.look()
             judge(thread, call.target, call.request)
 
     def _mmdrop(self, thread: Thread, target: str, request: object) -> None:

@@ -26,8 +26,15 @@ ANSWERS = frozenset(
 )
 """Requests whose result may be positive."""
 
-PURE_MAPS = frozenset({uapi.VFIO_IOMMU_MAP_DMA, uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY})
-"""Requests that take nothing away that another MAP has made."""
+TAKES_AWAY = frozenset(
+    {
+        uapi.VFIO_IOMMU_UNMAP_DMA,
+        uapi.VFIO_IOMMU_DISABLE,
+        uapi.VFIO_IOMMU_SPAPR_TCE_REMOVE,
+        uapi.VFIO_GROUP_UNSET_CONTAINER,
+    }
+)
+"""Requests that may take away what a MAP has made."""
 
 WITH_DEFAULT_WINDOW = frozenset(
     {uapi.VFIO_IOMMU_MAP_DMA, uapi.VFIO_IOMMU_UNMAP_DMA, uapi.VFIO_IOMMU_SPAPR_TCE_CREATE}
@@ -105,7 +112,7 @@ class Returns:
 
         Args:
             alone: whether the one answer belongs to the only thing that happened.
-            together: whether only ioctls have happened.
+            together: whether only the answered ioctls may have taken entries away.
             before: the state before it.
             after: the state now.
         """
@@ -115,7 +122,7 @@ class Returns:
             yield from self._map_alone(reply)
             if reply.ret < 0 and before != after:
                 yield from unchanged(reply, before, after)
-        elif together and all(reply.cmd in PURE_MAPS for reply in replies):
+        elif together and not any(reply.cmd in TAKES_AWAY for reply in replies):
             yield from self._together(replies)
         yield from self._shareable(replies)
 
@@ -145,23 +152,17 @@ class Returns:
                 yield Violation("J-A2", message, recorded=True)
 
     def _together(self, replies: list[Reply]) -> Iterator[Violation]:
-        """J-T6: of MAPs that ran together, those that overlap no other one."""
+        """J-T6 for MAPs that ran together and overlap no other one; J-A2 for one that was the only MAP."""
         maps = [(reply, param) for reply in replies if (param := reply.mapping()) is not None]
         for reply, param in maps:
             driver = self._driver(reply.container)
-            others = [p for r, p in maps if p is not param and r.container == reply.container]
-            if (
-                reply.ret
-                or not param.size
-                or driver is None
-                or any(overlap(param, other) for other in others)
-            ):
+            others = [p for r, p in maps if r is not reply and r.container == reply.container]
+            if reply.ret or not param.size or driver is None or any(overlap(param, p) for p in others):
                 continue
             missing = self._missing(driver, param)
             if missing:
-                yield Violation(
-                    "J-T6", f"{told(reply, param)} returned 0, but when all calls had ended {missing}"
-                )
+                message = f"{told(reply, param)} returned 0, but when all calls had ended {missing}"
+                yield Violation("J-T6" if others else "J-A2", message, recorded=not others)
 
     def _missing(self, driver: Driver, param: uapi.DmaMap) -> str:
         """What of a mapping is not there; "" when all is."""

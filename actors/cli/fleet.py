@@ -65,8 +65,8 @@ def interruptible(work: Callable[[T], U], task: T) -> U | Told:
     signal.signal(signal.SIGINT, interrupt)
     try:
         return judged(work, task)
-    except KeyboardInterrupt as interrupt:
-        return told(interrupt)
+    except KeyboardInterrupt as stop:
+        return told(stop)
     finally:
         ignore_interrupts()
 

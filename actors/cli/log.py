@@ -30,8 +30,8 @@ Examples:
   zcat run.jsonl.gz | tcemu log dmesg -         the kernel's view
 
 \b
-FILE is a log, as `tcemu replay --log` or a MachineLog writes it; it may be packed with gzip, and - is
-standard input. `tcemu log schema` explains every event and field.
+FILE is a log, as `tcemu replay --log` or a MachineLog writes it; it may be packed with gzip, and
+- is standard input. `tcemu log schema` explains every event and field.
 """
 
 

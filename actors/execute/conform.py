@@ -182,5 +182,5 @@ class Replay:
                     "pinned_pages_leaked",
                     self.program.pinned_pages_leaked,
                     self.pinned_pages(),
-                )  # fmt: skip
+                )
             )

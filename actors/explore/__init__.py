@@ -5,6 +5,7 @@ from actors.explore.failure import Failure, capture, load_failure, replay, save_
 from actors.explore.result import Choice, Finding, Report, Result
 from actors.explore.run import Prepared, run_once
 from actors.explore.scenario import PreparedScenario
+from actors.explore.shrink_program import shrink_program
 from actors.explore.strategies import (
     STRATEGIES,
     Bounded,
@@ -50,4 +51,5 @@ __all__ = [
     "replay",
     "run_once",
     "save_failure",
+    "shrink_program",
 ]

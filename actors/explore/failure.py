@@ -18,7 +18,7 @@ from actors.explore.arena import STEP_BUDGET
 from actors.explore.explore import Campaign, prepare
 from actors.explore.faults import FailNth
 from actors.explore.result import Choice, Result
-from actors.explore.strategies import Lenient, Replay, ReplayDivergence
+from actors.explore.strategies import Replay, ReplayDivergence
 from actors.explore.strategies.random import RandomWalk
 from actors.explore.verdicts import OracleMaker
 from actors.kernel.catalogue import find_kernel
@@ -105,7 +105,7 @@ def capture(
     """
     plain = msgspec.structs.replace(program, with_=(), without=(), expect=type(program.expect)(), kernels=())
     campaign = _campaign(plain, kernel, oracles, fail_nth, STEP_BUDGET)
-    again, digest = campaign.recorded(_strict(result.choices))
+    again, digest = campaign.recorded(Replay(result.choices))
     _compare("verdict", result.verdict, again.verdict, len(result.choices))
     return Failure(
         emulator=emulator_version(),
@@ -177,7 +177,7 @@ def replay(failure: Failure | str | Path, oracles: OracleMaker = Oracles) -> Res
         failure = load_failure(failure)
     program = parse_exact(failure.program)
     campaign = _campaign(program, failure.kernel.compose(), oracles, failure.fail_nth, failure.budget)
-    chooser = _strict(tuple(Choice(*choice) for choice in failure.choices))
+    chooser = Replay(tuple(Choice(*choice) for choice in failure.choices))
     result, digest = campaign.recorded(chooser)
     end = chooser.at
     for what, expected, actual in (
@@ -191,11 +191,6 @@ def replay(failure: Failure | str | Path, oracles: OracleMaker = Oracles) -> Res
     return result
 
 
-def continued(failure: Failure) -> Lenient:
-    """A chooser that takes a failure's decisions as far as they go, and calm ones from there."""
-    return Lenient([taken for _, taken, _ in failure.choices])
-
-
 def _campaign(
     program: Program, kernel: Kernel, oracles: OracleMaker, fail_nth: int | None, budget: int
 ) -> Campaign:
@@ -203,13 +198,9 @@ def _campaign(
     return Campaign(prepare(program, kernel, oracles), RandomWalk(), faults, budget)
 
 
-def _strict(choices: tuple[Choice, ...]) -> Replay:
-    return Replay(choices)
-
-
 def _compare(what: str, expected: str, actual: str, at: int) -> None:
     if expected != actual:
         raise ReplayDivergence(at, f"{what} {expected or 'none'}", f"{what} {actual or 'none'}")
 
 
-__all__ = ["Failure", "Switches", "capture", "continued", "load_failure", "replay", "save_failure"]
+__all__ = ["Failure", "Switches", "capture", "load_failure", "replay", "save_failure"]

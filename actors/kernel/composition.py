@@ -57,7 +57,8 @@ class Piece:
         symptom: what a user or an administrator sees.
         trigger: what makes it show.
         remedy: what the text here does instead, and why.
-        invariants: the invariants that catch it, most telling first.
+        invariants: the invariants that catch it, most telling first; ``expectation`` where only a wrong
+            answer shows it.
         failpoints: failure points that it needs, by name.
         excludes: slugs of pieces that it makes no sense with, each with the reason.
         defect: False for a difference that is no defect.

@@ -38,6 +38,7 @@ ALWAYS = names("""
 # The postponed default window and what came with it, v4.10.
 POSTPONED = names("""
     default-window-double-create remove-pending-unlocked create-table-charge-leak attach-fail-leaves-pending
+    mm-set-unlocked
 """)
 
 # Designs that ended between v4.19 and v6.12.

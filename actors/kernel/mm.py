@@ -168,8 +168,8 @@ class MmState(Actor):
         """
         if pages == 0:
             return 0
-        if self.core.fails("account_locked_vm"):
-            return -ENOMEM if pages > 0 else 0
+        if pages > 0 and self.core.fails("account_locked_vm"):
+            return -ENOMEM
         async with self.mmap_lock.write():
             locked_vm = await self.locked_vm.get()
             if pages > 0:

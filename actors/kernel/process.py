@@ -435,7 +435,7 @@ class Process(Actor):
         await self.close_files(sorted(self.files))
 
     async def close_files(self, fds: list[int]) -> None:
-        """Close descriptors on the way out of the kernel; the last is released first, unless chosen otherwise.
+        """Close descriptors on the way out of the kernel; calm order releases the last one first.
 
         Kernel: kernel/task_work.c, ``task_work_run``.
         """

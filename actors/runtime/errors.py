@@ -71,7 +71,16 @@ class Livelock(Exception):
 
 
 class ForeignAwait(EmulatorError):
-    """A scenario awaited something that is not the emulator's inside a controlled run."""
+    """A scenario awaited something that is not the emulator's inside a controlled run.
+
+    Attributes:
+        thread: name of the thread.
+        what: what it awaited.
+        place: where.
+        located: whether the place is a line of the scenario rather than an actor and a function.
+    """
+
+    located = False
 
     def __init__(self, thread: str, what: object, place: str) -> None:
         super().__init__(

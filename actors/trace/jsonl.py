@@ -105,8 +105,15 @@ def dump(log: Log) -> bytes:
 
 
 def write_log(path: str | Path, log: Log) -> None:
-    """Write a log to a file."""
-    Path(path).write_bytes(dump(log))
+    """Write a log to a file.
+
+    Raises:
+        ProgramError: it cannot be written.
+    """
+    try:
+        Path(path).write_bytes(dump(log))
+    except OSError as problem:
+        raise ProgramError(str(path), "open", problem.strerror or str(problem)) from None
 
 
 # -- reading -----------------------------------------------------------------------------------

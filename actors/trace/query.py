@@ -96,7 +96,7 @@ class LogCapture(Recorder):
         ['sys_memory', 'mmap_anywhere']
     """
 
-    def of(self, kind: type[E], matches: Callable[[E], bool] | None = None, **fields: Any) -> list[E]:
+    def of(self, kind: type[E], matches: Callable[[E], bool] | None = None, /, **fields: Any) -> list[E]:
         """The events of a kind whose fields have these values and that ``matches`` accepts."""
         return [
             event
@@ -106,7 +106,7 @@ class LogCapture(Recorder):
             and (matches is None or matches(event))
         ]
 
-    def only(self, kind: type[E], **fields: Any) -> E:
+    def only(self, kind: type[E], /, **fields: Any) -> E:
         """The one event of a kind whose fields have these values.
 
         Raises:

@@ -98,7 +98,11 @@ def story(piece: type[Piece]) -> str:
     ]
     number = f" (G {piece.number})" if piece.number else ""
     lines = [f"- {title}: {text}." for title, text in told if text]
-    return f"### {piece.slug}{number}\n\n{piece.title[0].upper()}{piece.title[1:]}.\n\n" + "\n".join(lines) + "\n"
+    return (
+        f"### {piece.slug}{number}\n\n{piece.title[0].upper()}{piece.title[1:]}.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
 
 
 def failpoints(_: str) -> str:

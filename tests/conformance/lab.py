@@ -23,6 +23,10 @@ EPERM, ENOENT, EIO, EBADF, ENOMEM, EFAULT, EBUSY = -1, -2, -5, -9, -12, -14, -16
 ENODEV, EINVAL, ENOTTY, ENOSPC, EBADFD = -19, -22, -25, -28, -77
 GIB = 1 << 30
 WINDOW1 = 1 << 59
+ENXIO = -6
+
+BOUND = (*OLD, "v4.19", "v6.12", "fixed")
+"""Kernels that bind a container to an mm."""
 
 
 class Lab:
@@ -79,7 +83,9 @@ class Lab:
 
     # -- usual beginnings ----------------------------------------------------------------------
 
-    def container(self, iommu_type: int | None = 7, number: int = 0, group: int | None = None, actor: int = 0) -> Lab:
+    def container(
+        self, iommu_type: int | None = 7, number: int = 0, group: int | None = None, actor: int = 0
+    ) -> Lab:
         """Open container and group `number`, put one into the other, choose the IOMMU."""
         index = number if group is None else group
         assert self("open", actor, path="/dev/vfio/vfio", fd=f"C{number}") == 0
@@ -104,19 +110,27 @@ class Lab:
         """REGISTER."""
         return self("reg", actor, fd=fd, vaddr=at, size=pages * self.page, **how)
 
-    def unreg(self, pages: int = 16, at: str = "M0", actor: int = 0, fd: str = "C0", **how: Any) -> int | None:
+    def unreg(
+        self, pages: int = 16, at: str = "M0", actor: int = 0, fd: str = "C0", **how: Any
+    ) -> int | None:
         """UNREGISTER."""
         return self("unreg", actor, fd=fd, vaddr=at, size=pages * self.page, **how)
 
-    def map(self, iova: int = 0, at: str = "M0", size: int = 4096, fd: str = "C0", actor: int = 0, **how: Any) -> int | None:
+    def map(
+        self, iova: int = 0, at: str = "M0", size: int = 4096, fd: str = "C0", actor: int = 0, **how: Any
+    ) -> int | None:
         """MAP."""
         return self("map", actor, fd=fd, vaddr=at, iova=iova, size=size, **how)
 
-    def unmap(self, iova: int = 0, size: int = 4096, fd: str = "C0", actor: int = 0, **how: Any) -> int | None:
+    def unmap(
+        self, iova: int = 0, size: int = 4096, fd: str = "C0", actor: int = 0, **how: Any
+    ) -> int | None:
         """UNMAP."""
         return self("unmap", actor, fd=fd, iova=iova, size=size, **how)
 
-    def create(self, shift: int, size: int, levels: int = 1, fd: str = "C0", actor: int = 0, **how: Any) -> int | None:
+    def create(
+        self, shift: int, size: int, levels: int = 1, fd: str = "C0", actor: int = 0, **how: Any
+    ) -> int | None:
         """TCE_CREATE."""
         return self("create", actor, fd=fd, page_shift=shift, window_size=size, levels=levels, **how)
 
@@ -129,3 +143,26 @@ class Lab:
         assert self("dropcap", actor) == 0
         assert self("rlimit", actor, limit=nbytes) == 0
         return self
+
+
+def default_pages(kernel: str) -> int:
+    """What the default window costs before anything is mapped, in pages of 64K."""
+    return 64 if kernel in OLD else 128
+
+
+def view_pages(kernel: str) -> int:
+    """What the first v2 MAP into the default window costs besides."""
+    return 64 if kernel in OLD else 0
+
+
+def unaligned(kernel: str) -> int:
+    """The answer to a bus address that is no multiple of the IOMMU page (D.4)."""
+    return 1 if kernel in ("v4.19", "v6.12") else EINVAL
+
+
+def ready(kernel: str) -> Lab:
+    """A container with a region of 16 pages and a mapping into it."""
+    lab = Lab(kernel).container().memory()
+    assert lab.reg() == lab.map() == 0
+    assert lab.pinned == 16
+    return lab

@@ -121,7 +121,9 @@ def test_o4_result_and_charge_of_every_row(kernel: str) -> None:
         if name != kernel:
             continue
         recorded_with_more_ram = kernel in OLD and page == 65536 and 2 * GIB < window <= 64 * GIB
-        lab = Lab(kernel, page_size=page, memory_bytes=(80 if recorded_with_more_ram else 2) * GIB).container()
+        lab = Lab(
+            kernel, page_size=page, memory_bytes=(80 if recorded_with_more_ram else 2) * GIB
+        ).container()
         assert lab.remove(0) == 0
         got = lab.create(shift, window, levels), lab.locked()
         if got != expected:
@@ -173,7 +175,7 @@ def test_d2_old_kernels_offer_16m_pages_and_a_phb3_takes_them(kernel: str) -> No
         assert lab.create(28, 2 * GIB) == EINVAL
 
 
-# D.3: page shift of the kernel, window, IOMMU page, levels; charge of the old kernels, of the view, of the new.
+# D.3: kernel page shift, window, IOMMU page, levels; charge of old kernels, of their view, of new ones.
 WORKED = [
     (16, 2 * GIB, 12, 1, 64, 64, 128),
     (16, 2 * GIB, 16, 1, 4, 4, 8),

@@ -14,7 +14,9 @@ LEAVING = frozenset({"J-Q1", "J-Q2", "J-Q4", "J-L1", "J-P1"})
 """Invariants whose breach is that something stays."""
 
 
-def left_by(kernel: Kernel, ending: E, play_on: Callable[[Kernel], E], hints: Collection[str] = ()) -> tuple[str, ...]:
+def left_by(
+    kernel: Kernel, ending: E, play_on: Callable[[Kernel], E], hints: Collection[str] = ()
+) -> tuple[str, ...]:
     """Name the pieces that are behind an ending, in the kernel's order.
 
     Pieces are taken away as long as the play ends the same without them; what cannot be taken away is

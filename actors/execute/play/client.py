@@ -75,7 +75,7 @@ class ClientExecution(Execution):
         self.dead: list[str] = []
 
     async def admit(self, actor: int, comm: str, groups: tuple[int, ...], memory: Sequence[Mmap]) -> None:
-        """Start the process of a client, with its memory, and say which of the machine's groups are its own."""
+        """Start the process of a client with its memory, and say which of the machine's groups it has."""
         process = await self.machine.spawn(comm)
         self.processes[actor] = process.id
         self.names[actor] = {}

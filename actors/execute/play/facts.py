@@ -57,9 +57,9 @@ def facts(execution: ClientExecution, step: Step, actor: int, before: Registrati
         yield "no window"
     if step.op == "create" and not page_sizes(execution) >> (step.page_shift or 0) & 1:
         yield "page size"
-    if step.op == "info" and step.observed is not None and step.observed.out is not None:
-        if driver is not None and driver.v2 and step.observed.out.get("ddw.pgsizes") != page_sizes(execution):
-            yield "page sizes"
+    seen = None if step.observed is None else step.observed.out
+    if step.op == "info" and seen is not None and seen.get("ddw.pgsizes") != page_sizes(execution):
+        yield "page sizes"
 
 
 def region_at(execution: ClientExecution, step: Step, actor: int) -> Region | None:

@@ -7,12 +7,10 @@ make, run concurrently; at last the CPUs that still borrow the client's mm switc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from msgspec import structs
 
 from actors.execute.play.calls import Chunk, Cursor
-from actors.execute.play.client import ClientExecution
 from actors.execute.play.memory import memory_of
 from actors.execute.play.run import check, composed
 from actors.execute.play.session import PlayRuntime, Session
@@ -20,7 +18,6 @@ from actors.kernel.composition import Kernel
 from actors.kernel.messages import Mmap
 from actors.machine import Machine
 from actors.program import Address, Program, Step, Stream, ThreadSpec, expand
-from actors.runtime.copies import Snapshot
 
 CLIENT, OTHER = 0, 1
 """The actors: the recorded client, and a process that CPUs switch to in the end."""
@@ -29,23 +26,9 @@ UNPLAYABLE = ("release", "device", "pread", "pwrite", "irq", "freeze", "dma_read
 """Operations of streams that a program's thread does not have."""
 
 
-class Prefix(NamedTuple):
-    """A machine at rest on which the setup of a program has been played.
-
-    Attributes:
-        snapshot: what :meth:`Machine.restore` makes machines from.
-        bases: base address of each region.
-        processes: actor -> process.
-        names: by actor, name -> descriptor.
-    """
-
-    snapshot: Snapshot
-    bases: dict[str, int]
-    processes: dict[int, str]
-    names: dict[int, dict[str, int]]
-
-
-def killed_client(stream: Stream, calls: int, borrow: Sequence[int] = (1,), in_flight: bool = True) -> Program:
+def killed_client(
+    stream: Stream, calls: int, borrow: Sequence[int] = (1,), in_flight: bool = True
+) -> Program:
     """Return the program of a client that is killed after ``calls`` of its calls.
 
     Args:
@@ -83,7 +66,8 @@ def rows(chunk: Chunk) -> Sequence[Step]:
         return (chunk.step,)
     steps = expand(structs.replace(chunk.step, repeat=chunk.first + 1))
     *_, first = steps
-    return (structs.replace(first, repeat=chunk.calls, stride=chunk.step.stride if chunk.calls > 1 else None),)
+    stride = chunk.step.stride if chunk.calls > 1 else None
+    return (structs.replace(first, repeat=chunk.calls, stride=stride),)
 
 
 def mapped(mapping: Mmap) -> Step:
@@ -115,8 +99,12 @@ def next_call(cursor: Cursor) -> tuple[ThreadSpec, ...]:
     return ()
 
 
-def prefix_of(program: Program, kernel: Kernel | str = "fixed") -> Prefix:
-    """Play the setup of a program fast, rows of streams included, and copy the machine.
+def play_setup(program: Program, kernel: Kernel | str = "fixed") -> Session:
+    """Play the setup of a program fast, rows of streams included, and let the machine come to rest.
+
+    Returns:
+        The machine, and in ``execution`` what the program's actors and names stand for: from
+        ``machine.snapshot()`` many endings can be explored.
 
     Raises:
         UnknownPiece: no kernel of that name.
@@ -126,10 +114,6 @@ def prefix_of(program: Program, kernel: Kernel | str = "fixed") -> Prefix:
     session = Session(core, Machine.boot(core, composed(kernel), program.machine))
     session.run(session.execution.start())
     for chunk in Cursor(program.setup).until(None):
-        actor = CLIENT if chunk.step.actor is None else chunk.step.actor
-        session.make(chunk, actor)
+        session.make(chunk, CLIENT if chunk.step.actor is None else chunk.step.actor)
     session.settle()
-    execution: ClientExecution = session.execution
-    return Prefix(
-        session.machine.snapshot(), dict(execution.bases), dict(execution.processes), dict(execution.names)
-    )
+    return session

@@ -23,10 +23,15 @@ def memory_of(stream: Stream) -> list[Mmap]:
     """
     backing, most = 1 << stream.backing_shift, stream.program.machine.memory_bytes
     named = (span for step in stream.program.setup if step.op in NAMING for span in spans(step))
-    rounded = [
-        (start // backing * backing, -(-end // backing) * backing) for start, end in named if 0 < end - start <= most
+    there = [
+        (start // backing * backing, -(-end // backing) * backing)
+        for start, end in named
+        if 0 < end - start <= most
     ]
-    return [Mmap(start, end - start, True, True, False, stream.backing_shift, False) for start, end in merged(rounded)]
+    return [
+        Mmap(start, end - start, True, True, False, stream.backing_shift, False)
+        for start, end in merged(there)
+    ]
 
 
 def spans(step: Step) -> Iterator[tuple[int, int]]:

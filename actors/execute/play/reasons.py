@@ -41,7 +41,7 @@ class Rule(NamedTuple):
     """One reason.
 
     Attributes:
-        ops: operations that it is about, "" for all.
+        ops: operations that it is about.
         recorded: which recorded replies.
         actual: which replies of the emulator.
         fact: what must be so (see :mod:`actors.execute.play.facts`), "" for nothing.
@@ -77,7 +77,7 @@ RULES: tuple[Rule, ...] = (
     _rule("open", any_, is_(-ENOENT), "E.2", "there is no such group"),
     _rule("setiommu", any_, is_(-EPERM), "B.16", "the container type does not fit the group's windows"),
     _rule("setiommu", any_, is_(-EINVAL), "E.2", "no group, or an IOMMU already"),
-    _rule(CONTAINER_OPS, any_, is_(-EINVAL), "E.2", "no IOMMU driver answers for this container", "no driver"),
+    _rule(CONTAINER_OPS, any_, is_(-EINVAL), "E.2", "the container has no IOMMU driver", "no driver"),
     _rule(CONTAINER_OPS, any_, is_(-ENOTTY), "B.0", "this container type has no such request"),
     _rule("unsetcont", done, is_(-EINVAL), "E.2", "the group is in no container"),
     # pre-registration
@@ -89,7 +89,7 @@ RULES: tuple[Rule, ...] = (
     _rule("unreg", done, is_(-EBUSY), "B.7", "TCEs point into the region", "mapped"),
     _piece("reg", any_, count, "partial-pin-positive", "the number of pages before the hole"),
     _rule("reg", done, is_(-EBUSY), "B.6", "this container has registered the range already"),
-    _rule("reg", done, is_(-EINVAL, -EFAULT, -ENOMEM), "B.6", "it overlaps another, or cannot be pinned or charged"),
+    _rule("reg", done, is_(-EINVAL, -EFAULT, -ENOMEM), "B.6", "it overlaps another, or it cannot be pinned"),
     # windows
     _rule("create", is_(-ENOMEM), done, RECORDER, "the recorder refused a window that every kernel makes"),
     _rule("create", any_, is_(-ENOSPC), "B.14", "both window slots are taken"),
@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
     _rule("map", done, is_(-EPERM), "B.8", "nothing is registered, so the container is not enabled"),
     _rule("unmap", done, is_(-EPERM), "B.12", "nothing is registered, so the container is not enabled"),
     _rule("map", done, is_(-EINVAL), "B.10", "the memory is not registered, or its pages are too small"),
-    _rule("map", done, is_(-EFAULT, -ENOMEM), "B.9", "the memory cannot be pinned, or a table level is missing"),
+    _rule("map", done, is_(-EFAULT, -ENOMEM), "B.9", "the memory cannot be pinned, or there is none"),
     _rule("unmap", done, is_(-EINVAL), "B.12", "the range leaves the window or is not aligned"),
     _rule("eeh", any_, done, "I", "the state that the PE is in"),
     _rule("eeh", any_, is_(-EINVAL, -EIO), "I", "the platform refuses the operation"),
@@ -129,10 +129,9 @@ def why(op: str, recorded: int, actual: int, facts: Collection[str], slugs: Coll
         slugs: the pieces of the kernel.
     """
     for rule in RULES:
-        about = not rule.ops or op in rule.ops.split()
-        if about and rule.recorded(recorded) and rule.actual(actual):
-            if (not rule.fact or rule.fact in facts) and (not rule.piece or rule.piece in slugs):
-                return rule.why
+        applies = rule.fact in ("", *facts) and rule.piece in ("", *slugs)
+        if applies and op in rule.ops.split() and rule.recorded(recorded) and rule.actual(actual):
+            return rule.why
     return UNEXPLAINED
 
 

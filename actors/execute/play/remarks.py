@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.program import Step, Stream
+from actors.program import Address, Step, Stream
+
+ZERO = Address()
 
 
 def remarks_on(stream: Stream) -> tuple[str, ...]:
@@ -25,16 +27,15 @@ def map_structs_sent_as_unmaps(stream: Stream) -> Iterator[str]:
     for step in stream.program.setup:
         if step.op == "map" and step.iova is not None:
             mapped.update((step.fd, iova) for iova in iovas(step))
-        elif step.op == "unmap" and step.iova is not None and step.size is not None:
-            if step.iova.offset == 0 and (step.fd, step.size.offset) in mapped:
-                wrong.append((call, step.size.offset))
+        elif step.iova == ZERO and step.size is not None and (step.fd, step.size.offset) in mapped:
+            wrong.append((call, step.size.offset))
         call += step.repeat
     if wrong:
         first, iova = wrong[0]
         yield (
-            f"call {first}: UNMAP_DMA got a struct vfio_iommu_type1_dma_map instead of ..._dma_unmap: iova reads 0 "
-            f"and size reads {iova:#x}, the iova that was meant; everything below {iova:#x} is cleared, the "
-            f"mapping at {iova:#x} stays, and UNREGISTER_MEMORY finds its region still mapped "
+            f"call {first}: UNMAP_DMA got a struct vfio_iommu_type1_dma_map instead of ..._dma_unmap: "
+            f"iova reads 0 and size reads {iova:#x}, the iova that was meant; all below it is cleared, "
+            f"the mapping at {iova:#x} stays, and UNREGISTER_MEMORY finds its region still mapped "
             f"({len(wrong)} such call{'s' * (len(wrong) > 1)})"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from actors.explore.strategies.after import After
 from actors.explore.strategies.base import Abandoned, Strategy
 from actors.explore.strategies.bounded import Bounded
 from actors.explore.strategies.dpor import Dpor
@@ -44,6 +45,7 @@ def find_strategy(name: str, seed: int = 0) -> Strategy:
 __all__ = [
     "STRATEGIES",
     "Abandoned",
+    "After",
     "Bounded",
     "Dpor",
     "Lenient",

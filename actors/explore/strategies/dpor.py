@@ -129,6 +129,22 @@ class Dpor:
         self.trail.append(node.taken[at])
         return node.taken[at]
 
+    @property
+    def estimate(self) -> float | None:
+        """How many orders there may be in all, judged by how much of the tree known so far is done.
+
+        Knuth: Estimating the efficiency of backtrack programs, 1975, for the path that has been reached.
+        """
+        if self.complete:
+            return float(self.runs)
+        done, share = 0.0, 1.0
+        for node in self.path:
+            width = len(node.backtrack)
+            tried = len(node.backtrack & node.sleep.keys())
+            share /= width
+            done += share * tried
+        return round(self.runs / done, 1) if done else None
+
     # -- learning ------------------------------------------------------------------------------
 
     def end(self, result: Result | None) -> bool:

@@ -65,6 +65,11 @@ class Portfolio:
         return self.dpor.complete or self.bounded.complete
 
     @property
+    def estimate(self) -> float | None:
+        """How many orders there may be in all, as far as DPOR can tell."""
+        return self.dpor.estimate
+
+    @property
     def trail(self) -> list[int]:
         """The decisions of the order in progress."""
         return self.member.trail

@@ -85,7 +85,7 @@ class ForeignProcessIoctl(Piece):
     symptom = "TCEs that point into another process' memory; counts that never go down"
     trigger = "a forked child maps over its parent's mapping"
     remedy = "a container is bound to one mm; to others it answers -EPERM"
-    invariants = ("J-T1", "J-R3")
+    invariants = ("J-T1", "J-R2", "J-R3")
 
     class container(Container):
         def foreign(self, mm: str) -> bool:
@@ -224,6 +224,21 @@ class TceOutlivesPins(Piece):
     mm = MmOwnedPreregLazyMm.mm
 
 
+class MmSetUnlocked(Piece):
+    slug = "mm-set-unlocked"
+    title = "a container is bound to an mm without the container's lock"
+    commit = "latent since bc82d122ae4a (v4.10), found by this emulator"
+    versions = "v4.10 and later"
+    symptom = "two mms are held, and only one of them is let go of; or one is held twice"
+    trigger = "two first REGISTERs (or TCE_CREATEs) of one container at the same time"
+    remedy = "tested and bound under container.lock"
+    invariants = ("J-M1", "J-R2")
+
+    class container(Container):
+        async def tce_iommu_mm_bind(self, container: TceContainer) -> int:
+            return await self.tce_iommu_mm_set(container)
+
+
 class IoctlVsRelease(Piece):
     slug = "ioctl-vs-release"
     number = "60"
@@ -251,5 +266,6 @@ PIECES: tuple[type[Piece], ...] = (
     PreregElementAllocUnchecked,
     FindWithoutReference,
     TceOutlivesPins,
+    MmSetUnlocked,
     IoctlVsRelease,
 )

@@ -62,7 +62,7 @@ class OverlapRaceEinval(Piece):
     symptom = "REGISTER_MEMORY fails although, one after the other, both would share the region"
     trigger = "two containers of one mm register the same new range at the same time"
     remedy = "the loser shares what the winner published"
-    invariants = ("J-A2",)
+    invariants = ("expectation",)
 
     class mm(Mm):
         async def mm_iommu_lost_race(self, other: Region) -> NewRegion:
@@ -149,7 +149,7 @@ class HugetlbOnly(Piece):
     symptom = "a large IOMMU page over memory whose backing may change"
     trigger = "register memory advised to be huge, MAP it with large IOMMU pages"
     remedy = "only hugetlb backing counts"
-    invariants = ("J-T2",)
+    invariants = ("expectation", "J-T2")
 
     class mm(Mm):
         def mm_iommu_page_shift(self, region: Region) -> None:
@@ -165,6 +165,7 @@ class ThpPageshift(Piece):
     symptom = "MAP with large IOMMU pages over hugetlb memory is refused"
     trigger = "register hugetlb memory, MAP it with IOMMU pages of that size"
     remedy = "the backing of each page decides"
+    invariants = ("expectation",)
 
     class mm(Mm):
         def mm_iommu_page_shift(self, region: Region) -> None:
@@ -196,6 +197,7 @@ class LargeRegionPin(Piece):
     symptom = "REGISTER of a large guest fails with -ENOMEM"
     trigger = "register more than 2 Mi pages at once"
     remedy = "pages are pinned in chunks"
+    invariants = ("expectation",)
 
     class mm(Mm):
         def array_fits(self, entries: int) -> bool:

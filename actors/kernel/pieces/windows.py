@@ -76,7 +76,7 @@ class AttachFailLeavesPending(Piece):
     symptom = "the container is owed a window without having a group"
     trigger = "taking ownership of the first group fails"
     remedy = "a window is owed only when the group was attached"
-    invariants = ("J-A3",)
+    invariants = ("J-W2",)
     failpoints = ("tce_iommu_take_ownership",)
 
     class container(Container):
@@ -154,7 +154,7 @@ class TypeCompatNotEnforced(Piece):
     symptom = "a v1 container with several groups charges the window of one"
     trigger = "a second group joins a v1 container"
     remedy = "one group in a v1 container, -EBUSY for more"
-    invariants = ("J-L2",)
+    invariants = ("expectation", "J-L2")
 
     class container(Container):
         def may_attach(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from actors.check import Oracles, Violation
@@ -32,7 +32,9 @@ class Stage:
     def __init__(self, *pieces: type[Piece], kernel: str = "fixed", races: bool = False, **spec: Any) -> None:
         found: Kernel = find_kernel(kernel)
         self.core = BareRuntime()
-        self.machine = Machine.boot(self.core, found.with_piece(*pieces) if pieces else found, MachineSpec(**spec))
+        self.machine = Machine.boot(
+            self.core, found.with_piece(*pieces) if pieces else found, MachineSpec(**spec)
+        )
         self.races = races
 
     def run(self, body: Coroutine[Any, Any, Any], name: str = "qemu") -> Any:
@@ -134,6 +136,3 @@ def one(found: list[Violation], name: str, *parts: str) -> Violation:
 def plant(**parts: type) -> type[Piece]:
     """A piece made on the spot: the nested classes by the name of the part that they change."""
     return type("Planted", (Piece,), {"slug": "planted", **parts})
-
-
-Body = Callable[[Stage], Coroutine[Any, Any, None]]

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from actors.check import FINDINGS, INVARIANTS, VERDICTS, Oracles
+from actors.errors import KernelError
 from actors.execute.conform import Replay
+from actors.kernel.uapi import VFIO_SPAPR_TCE_v2_IOMMU
+from actors.machine import open_machine
 from actors.program import load_vectors
 from tests.actors.check.stage import Stage
 
@@ -82,3 +85,25 @@ def test_the_table_of_invariants_is_that_of_section_j() -> None:
     assert "violation" in VERDICTS
     modules = {path.stem for path in Path(__file__).parents[3].joinpath("actors", "check").glob("*.py")}
     assert {invariant.module for invariant in INVARIANTS.values()} <= modules | {"blame"}
+
+
+async def test_a_free_machine_can_be_watched_too() -> None:
+    async with open_machine() as machine:
+        oracles = Oracles(machine)
+        qemu = await machine.spawn("qemu")
+        ram = await qemu.mmap(1 << 20)
+        container, group = await qemu.open_container(), await qemu.open_group(0)
+        await group.set_container(container)
+        await container.set_iommu(VFIO_SPAPR_TCE_v2_IOMMU)
+        await container.register_memory(ram)
+        assert oracles.step() is None
+        await container.map_dma(0, ram.start, 1 << 16)
+        assert oracles.step() is None
+        with pytest.raises(KernelError):
+            await container.unregister_memory(ram)
+        assert oracles.step() is None
+        assert oracles.findings == []
+        machine.memory.pin(machine.memory.allocate(1, "somebody"), "somebody")
+        found = oracles.at_rest()
+        assert [violation.invariant for violation in found] == ["J-P1"]
+        assert "17 pins" in found[0].message

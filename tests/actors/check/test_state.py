@@ -182,7 +182,8 @@ def test_l1_a_charge_without_a_reason_is_caught() -> None:
     tables = stage.table.hw.it_allocated_size // 65536
     stage.mm.locked_vm.value += 5
     stage.only(
-        "J-L1", f"is {16 + tables + 5} pages, should be {16 + tables} = mlock 0 + regions 16 + tables {tables}"
+        "J-L1",
+        f"is {16 + tables + 5} pages, should be {16 + tables} = mlock 0 + regions 16 + tables {tables}",
     )
 
 
@@ -285,13 +286,17 @@ def test_w2_a_window_that_is_owed_though_it_is_there_is_caught() -> None:
 def test_w3_a_reference_too_many_is_caught() -> None:
     stage = Stage().v2()
     stage.table.it_kref.holders["group:9"] = 1
-    stage.only("J-W3", "container:0 (1), group:0 (1), group:9 (1), but it is used by container:0 (1), group:0 (1)")
+    stage.only(
+        "J-W3", "container:0 (1), group:0 (1), group:9 (1), but it is used by container:0 (1), group:0 (1)"
+    )
 
 
 def test_w3_a_table_that_outlives_its_container_is_caught() -> None:
     stage = Stage().v2()
     stage.data.tables[0].value = None
-    stage.only("J-W3", "table:0, which container:0 has given up, is still referenced by container:0 (1), group:0 (1)")
+    stage.only(
+        "J-W3", "table:0, which container:0 has given up, is still referenced by container:0 (1), group:0 (1)"
+    )
 
 
 def test_w4_a_window_at_the_wrong_place_is_caught() -> None:
