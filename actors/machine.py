@@ -121,7 +121,7 @@ class Machine:
         return Process(self, process.id, comm)
 
     def threads(self) -> Threads:
-        """Start concurrent threads: ``async with machine.threads() as threads: threads.start(name, body)``."""
+        """Concurrent threads: ``async with machine.threads() as threads: threads.start(name, body)``."""
         return Threads(self)
 
     async def rcu_barrier(self) -> None:
@@ -199,7 +199,7 @@ class Machine:
         core.names.update(names)
         core.thread_count = max(core.thread_count, thread_count)
         for actor in actors.values():
-            core.adopt(actor)
+            core.register(actor)
         return cls(core, world, spec, harness)
 
 

@@ -100,7 +100,7 @@ class TceTable:
         "it_indirect_levels", "it_level_size", "it_offset", "it_page_shift", "it_size", "on_demand",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0917  (the kernel spells all of them)
+    def __init__(
         self,
         geometry: TableGeometry,
         page_shift: int,

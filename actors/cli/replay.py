@@ -7,14 +7,10 @@ import click
 from actors.cli.exits import ExitCode
 from actors.cli.options import json_option
 from actors.cli.tables import print_command, print_json, print_line
-from actors.explore import Choice, Failure, Result, load_failure, prepare, replay
-from actors.explore.arena import Arena
-from actors.explore.faults import FailNth
-from actors.explore.strategies import Replay
-from actors.program import parse_exact, write_program
-from actors.trace.jsonl import Log, write_log
-from actors.trace.recorder import Recorder
-from actors.trace.schema import FORMAT, VERSION, End, Header
+from actors.explore import Failure, Result, load_failure, replay
+from actors.explore.logged import logged
+from actors.trace.interleaving import interleaving, lines
+from actors.trace.jsonl import write_log
 
 EPILOG = """\b
 Examples:
@@ -37,7 +33,7 @@ def command(file: str, log_file: str | None, as_json: bool) -> int:
     failure = load_failure(file)
     result = replay(failure)
     if log_file is not None:
-        write_log(log_file, log_of(failure, result))
+        write_log(log_file, logged(failure))
     if as_json:
         print_json(as_values(file, failure, result))
     else:
@@ -69,38 +65,9 @@ def show(failure: Failure, result: Result, log_file: str | None) -> None:
     print_line(result.message, 2)
     for access in result.accesses:
         print_line(access, 4)
+    print_line()
+    for line in lines(interleaving(logged(failure).events, result.message)):
+        click.echo(line)
     if log_file is not None:
+        print_line()
         print_command(f"tcemu log tree {log_file}")
-
-
-def log_of(failure: Failure, result: Result) -> Log:
-    """Run the failure once more with everything recorded."""
-    program, kernel = parse_exact(failure.program), failure.kernel.compose()
-    model = prepare(program, kernel)
-    choices = tuple(Choice(*choice) for choice in failure.choices)
-    core = Arena(Replay(choices), failure.budget)
-    if failure.fail_nth is not None:
-        core.faults = FailNth(failure.fail_nth)(core)
-    recorder = Recorder()
-    recorder.attach(core)
-    model.run(core)
-    recorder.detach()
-    events = recorder.events()
-    header = Header(
-        format=FORMAT,
-        version=VERSION,
-        name=program.name,
-        program=write_program(program),
-        kernel=kernel.name,
-        switches=tuple(piece.slug for piece in kernel.pieces),
-        strategy="replay",
-        choices=failure.choices,
-    )
-    end = End(
-        step=len(events),
-        verdict=result.verdict,
-        invariant=result.invariant,
-        message=result.message,
-        steps=result.steps,
-    )
-    return Log(header, events, end)

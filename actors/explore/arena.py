@@ -81,13 +81,3 @@ class Arena(BareRuntime):
         super().changed(guard)
         if self.every and isinstance(guard, Completion) and guard.done:
             self.completed.setdefault(guard.name, self.now)
-
-    def close(self) -> None:
-        """End what an abandoned run has left standing, without letting it do anything more."""
-        for thread in list(self.threads.values()):
-            for _, coroutine in reversed(thread.frames):
-                coroutine.close()
-            thread.frames.clear()
-        self.threads.clear()
-        self.ready.clear()
-        self.actors.clear()

@@ -46,7 +46,8 @@ class Process(Actor):
         tasks: the live tasks.
         idle: those in user space.
         owners: name of a thread of control -> the task that it always runs as.
-        on_cpu: held while the process is being switched in or out: what is switched in is not dead yet.
+        threadgroup_lock: held while a task is made, ends, or is switched in: what one of these finds
+            alive stays so until it is done.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
     """
@@ -55,15 +56,15 @@ class Process(Actor):
     callers_are_threads = True
 
     def __init__(
-        self, world: KernelGlobals, comm: str, mm: str | None = None, share_mm: bool = False
+        self, world: KernelGlobals, comm: str, mm: str | None = None, reserved_id: str = ""
     ) -> None:
-        super().__init__(world.core, comm)
+        super().__init__(world.core, comm, reserved_id)
         self.world = world
         self.files: dict[int, File] = {}
         self.cloexec: set[int] = set()
         self.task_numbers = 0
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
-        self.on_cpu = Mutex(world.core, f"{self.id}.on_cpu")
+        self.threadgroup_lock = Mutex(world.core, f"{self.id}.threadgroup_lock")
         self.gone = False
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
@@ -160,10 +161,17 @@ class Process(Actor):
         return 0
 
     async def clone_thread(self) -> Task:
-        """Make another task of the process. Kernel: clone(CLONE_THREAD | CLONE_VM)."""
-        task = self.new_task()
-        self.tasks.append(task)
-        await call(self.mm, m.Mmget(task.name))
+        """Make another task of the process. Kernel: clone(CLONE_THREAD | CLONE_VM).
+
+        Raises:
+            TaskKilled: the process is ending.
+        """
+        async with self.threadgroup_lock:
+            if await self.exiting.get():
+                raise TaskKilled(self.name)
+            task = self.new_task()
+            self.tasks.append(task)
+            await call(self.mm, m.Mmget(task.name))
         return task
 
     # -- descriptors ---------------------------------------------------------------------------
@@ -314,14 +322,14 @@ class Process(Actor):
         Returns:
             The id of the new process.
         """
-        child_id = f"process:{self.core.names.get('process', 0)}"
+        child_id = self.core.number(self.kind)
         first = f"{child_id}/0"
         if share_mm:
             mm = self.mm
             await call(mm, m.Mmget(first))
         else:
             mm = await call(self.mm, m.DupMmap(first, comm))
-        child = self.world.kernel.process(self.world, comm, mm)
+        child = self.world.kernel.process(self.world, comm, mm, child_id)
         if self.core.controlled:
             await point(self.files_write)
         for fd, file in self.files.items():
@@ -352,7 +360,7 @@ class Process(Actor):
 
     async def run_on(self, cpu: str) -> bool:
         """Let a CPU run this process; False when it is exiting or gone."""
-        async with self.on_cpu:
+        async with self.threadgroup_lock:
             if await self.exiting.get():
                 return False
             await call(cpu, m.RunTask(self.id, self.mm))
@@ -416,15 +424,16 @@ class Process(Actor):
         mm = task.mm
         assert mm is not None
         lazy = f"{task.name} exiting"
-        await call(mm, m.Mmgrab(lazy))
-        task.mm = None
-        await call(mm, m.Mmput(task.name))
+        async with self.threadgroup_lock:
+            await call(mm, m.Mmgrab(lazy))
+            task.mm = None
+            await call(mm, m.Mmput(task.name))
         if self.core.controlled and self.task_numbers > 1:
             await point(self.tasks_write)
         self.tasks.remove(task)
         if not self.tasks:
             await self.exit_files()
-            async with self.on_cpu:
+            async with self.threadgroup_lock:
                 for cpu in self.world.cpus:
                     await call(cpu, m.TaskDead(self.id))
             self.gone = True

@@ -30,10 +30,11 @@ class Actor:
     kind: ClassVar[str] = "actor"
     callers_are_threads: ClassVar[bool] = False
 
-    def __init__(self, core: Core, name: str = "") -> None:
+    def __init__(self, core: Core, name: str = "", reserved_id: str = "") -> None:
         self.core = core
-        self.id = core.register(self)
+        self.id = reserved_id or core.number(self.kind)
         self.name = name or self.id
+        core.register(self)
         self.message_op = Op("message", self.id, write=False)
 
     def serve(self, request: Request[Any]) -> Coroutine[Any, Any, Any]:

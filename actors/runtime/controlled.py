@@ -38,7 +38,7 @@ class ControlledRuntime(TrioTasks, Stepping):
         self.until: Thread | None = None
         self.entries: Log | None = None
         self.running = False
-        self.kept: list[Inbox] = []
+        self.kept: dict[Inbox, None] = {}
         self.caller: trio.lowlevel.Task | None = None
         self.failure: BaseException | None = None
 
@@ -66,15 +66,12 @@ class ControlledRuntime(TrioTasks, Stepping):
             raise self.failure
         await trio.lowlevel.checkpoint()
 
-    def new_inbox(self) -> Inbox:
-        """Return an inbox whose receiver leaves only between runs."""
-        return Inbox(self.capacity, self._may_leave)
-
-    def _may_leave(self, inbox: Inbox) -> bool:
+    def may_leave(self, inbox: Inbox) -> bool:
         """Whether an actor's task that is being cancelled may end: not while a run is in progress."""
         if self.running:
-            self.kept.append(inbox)
-        return not self.running
+            self.kept[inbox] = None
+            return False
+        return super().may_leave(inbox)
 
     def _let_go(self) -> None:
         """The run has ended: let those tasks end that were cancelled meanwhile."""

@@ -99,14 +99,8 @@ class Core:
 
     # -- names ---------------------------------------------------------------------------------
 
-    def register(self, actor: Actor) -> str:
-        """Give ``actor`` its id, ``kind:index`` in order of creation, and enter it in the directory."""
-        name = self.number(actor.kind)
-        self.actors[name] = actor
-        return name
-
-    def adopt(self, actor: Actor) -> None:
-        """Enter an actor that was restored from a copy."""
+    def register(self, actor: Actor) -> None:
+        """Enter a new actor, or one that was restored from a copy, in the directory."""
         self.actors[actor.id] = actor
 
     def number(self, kind: str) -> str:
@@ -146,6 +140,20 @@ class Core:
         del self.threads[thread.index]
         if self.tracer is not None:
             self.tracer.event(thread, "finish", {"result": result, "error": error})
+
+    def close(self) -> None:
+        """End what an abandoned run has left standing, without letting it do anything more."""
+        threads = list(self.threads.values())
+        for thread in threads:
+            if thread.guard is not None:
+                thread.guard.contenders.clear()
+        for thread in threads:
+            for _, coroutine in reversed(thread.frames):
+                coroutine.close()
+            thread.frames.clear()
+        self.threads.clear()
+        self.ready.clear()
+        self.actors.clear()
 
     def enable(self, thread: Thread) -> None:
         """Put ``thread`` among the ready ones."""

@@ -39,6 +39,7 @@ class FreeRuntime(TrioTasks):
         self.paused: dict[str, trio.Event] = {}
         self.idle: list[Thread] = []
         self.callers = 0
+        self.over = False
         self.waiting = trio.lowlevel.ParkingLot()
 
     # -- actors --------------------------------------------------------------------------------
@@ -154,16 +155,28 @@ class FreeRuntime(TrioTasks):
             if stayed:
                 await trio.lowlevel.checkpoint()
         except trio.Cancelled:
-            self._abandon(thread, here)
+            self._abandon(thread, here or home.take() is not None)
             raise
+        except trio.BrokenResourceError:
+            raise EmulatorError(f"{thread.name} waits for a reply, but the machine has ended") from None
 
     def _abandon(self, thread: Thread, here: bool) -> None:
         """The user's task is gone: actors run the rest of its thread, at once if it is ``here``."""
         thread.home = None
         if thread.finished:
             self._leave()
-        elif here:
+        elif here and not self.over:
             self.hand_over(thread, self.whereabouts(thread))
+
+    def machine_ends(self) -> None:
+        """Tell those who wait outside for a reply, or to be let in, that there will be none."""
+        self.over = True
+        for thread in self.threads.values():
+            if thread.home is not None:
+                thread.home.close()
+        for name in list(self.paused):
+            self.resume(name)
+        self.waiting.unpark_all()
 
     def started(self, thread: Thread) -> None:
         """Count a thread that nobody outside waits for."""
@@ -191,7 +204,7 @@ class FreeRuntime(TrioTasks):
 
     async def _admit(self) -> Thread:
         """Return a thread for one more request, as soon as there may be one."""
-        while self.callers >= self.capacity and not self.idle:
+        while self.callers >= self.capacity and not self.idle and not self.over:
             await self.waiting.park()
         if self.idle:
             return self.idle.pop()

@@ -26,7 +26,7 @@ class Inbox:
         may_leave: asked when the receiver is cancelled while it waits; False makes it wait on.
 
     Attributes:
-        closed: whether nobody will receive any more.
+        closed: whether it is of no use any more.
     """
 
     __slots__ = ("_arrived", "_receiver", "capacity", "closed", "may_leave")
@@ -60,8 +60,14 @@ class Inbox:
             reschedule(receiver)
 
     async def receive(self) -> Thread:
-        """Wait until somebody has arrived and return him; a checkpoint only if it waits."""
+        """Wait until somebody has arrived and return him; a checkpoint only if it waits.
+
+        Raises:
+            trio.BrokenResourceError: nobody is here and nobody will come.
+        """
         while not self._arrived:
+            if self.closed:
+                raise trio.BrokenResourceError
             self._receiver = current_task()
             await wait_task_rescheduled(self._abort)
         return self._arrived.popleft()
@@ -77,11 +83,13 @@ class Inbox:
             reschedule(receiver)
 
     def close(self) -> None:
-        """Say that nobody will receive any more."""
+        """Say that nobody will come or receive any more."""
         self.closed = True
+        self.wake()
 
     def _abort(self, raise_cancel: object) -> Abort:
-        if self.may_leave is not None and not self.may_leave(self):
-            return Abort.FAILED
-        self._receiver = None
-        return Abort.SUCCEEDED
+        receiver, self._receiver = self._receiver, None
+        if self.may_leave is None or self.may_leave(self):
+            return Abort.SUCCEEDED
+        self._receiver = receiver
+        return Abort.FAILED

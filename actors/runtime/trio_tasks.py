@@ -34,15 +34,9 @@ class TrioTasks(Core):
         self.capacity = capacity
         self.inboxes: dict[str, Inbox] = {}
 
-    def register(self, actor: Actor) -> str:
-        """Name the actor and start its task."""
-        name = super().register(actor)
-        self.start_task(actor, name)
-        return name
-
-    def adopt(self, actor: Actor) -> None:
-        """Enter an actor that was restored from a copy and start its task."""
-        super().adopt(actor)
+    def register(self, actor: Actor) -> None:
+        """Enter the actor and start its task."""
+        super().register(actor)
         self.start_task(actor, actor.id)
 
     def start_task(self, actor: Actor, name: str) -> None:
@@ -52,12 +46,23 @@ class TrioTasks(Core):
 
     def new_inbox(self) -> Inbox:
         """Return an inbox for an actor."""
-        return Inbox(self.capacity)
+        return Inbox(self.capacity, self.may_leave)
+
+    def may_leave(self, inbox: Inbox) -> bool:
+        """Whether an actor's task that is being cancelled may end; nothing can be sent to it then."""
+        inbox.close()
+        return True
+
+    def machine_ends(self) -> None:
+        """The task of an actor was cancelled: there will be no replies any more."""
 
     async def serve_until_end(self, actor: Actor, name: str, inbox: Inbox) -> None:
         """Serve the inbox of an actor; whoever sends to it after its end is told so."""
         try:
             await self.serve(actor, name, inbox)
+        except trio.Cancelled:
+            self.machine_ends()
+            raise
         finally:
             inbox.close()
 

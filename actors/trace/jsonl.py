@@ -131,7 +131,8 @@ def read_log(path: str | Path, limit: int = EVENT_LIMIT) -> Log:
     log = Log(header, [])
     for line in lines:
         if isinstance(line, End):
-            return log._replace(end=line)
+            log = log._replace(end=line)
+            continue
         if len(log.events) == limit:
             raise ProgramError(str(path), f"line {limit + 2}", f"a log of more than {limit:,} events")
         assert not isinstance(line, Header)

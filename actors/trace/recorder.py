@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import CodeType, CoroutineType
+from types import CodeType, CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import actors.runtime
@@ -81,8 +81,8 @@ class Recorder:
     def attach(self, core: Core) -> None:
         """Record what happens on ``core`` from now on.
 
-        A machine may run on it already or be booted later; the state at its first step is part of
-        the record. Attach before the run starts when choices are to be recorded too.
+        A machine may run on it already or be booted later; the state as its first thread
+        begins is part of the record. Attach before the run starts when choices are to be recorded too.
         """
         self.core = core
         core.tracer, core.tracing = self, True
@@ -107,41 +107,40 @@ class Recorder:
         if self.functions:
             frame = sys._getframe(3)
             code = frame.f_code
-            while code.co_filename in OTHER_FILES and frame.f_back is not None and code is not SEGMENT:
-                frame = frame.f_back
-                code = frame.f_code
+            if code.co_filename in OTHER_FILES:
+                code = kernel_function(frame)
         self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages, None)
 
     def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
         """Remember something that is no access."""
-        if name == "request":
-            self.request(thread, fields["to"], fields["request"])
-            return
         if name == "reply":
             pins = self.memory.pinned_pages
             self.raw += (thread, name, fields["value"], fields["error"], None, None, pins, None)
             return
-        if self.memory.__class__ is NoMemory:
-            self.look_for_machine(thread)
+        if name == "request":
+            self.request(thread, fields["to"], fields["request"])
+            return
+        found = self.memory.__class__ is NoMemory and self.look_for_machine()
         note = thread.name if name == "start" else None
         code = innermost(thread) if name == "wait" else None
         self.raw += (thread, name, fields, None, note, code, self.memory.pinned_pages, None)
+        if found and self.core is not None:
+            self.event(thread, "state", observe(self.core)._asdict())
 
     def request(self, thread: Thread, to: str, request: Any) -> None:
         """Remember a request, with what its pointer points to now and the mm of the task that sends it."""
-        pointer, task, data = getattr(request, "arg", None), thread.task, None
-        if pointer.__class__ is UserPointer and pointer.data is not None:
-            data = bytes(pointer.data)
-        code = innermost(thread) if self.functions else None
-        mm = task.mm if task is not None else None
-        self.raw += (thread, "request", request, to, data, code, self.memory.pinned_pages, mm)
+        data: bytes | None = None
+        if hasattr(request, "arg") and request.arg.__class__ is UserPointer and request.arg.data is not None:
+            data = bytes(request.arg.data)
+        mm = thread.task.mm if thread.task is not None else None
+        self.raw += (thread, "request", request, to, data, None, self.memory.pinned_pages, mm)
 
-    def look_for_machine(self, thread: Thread) -> None:
-        """Remember the state of the machine, once there is one."""
+    def look_for_machine(self) -> bool:
+        """Find the RAM of the machine, once there is one; whether it has just been found."""
         memory = memory_of(self.core) if self.core is not None else None
-        if memory is not None and self.core is not None:
+        if memory is not None:
             self.memory = memory
-            self.event(thread, "state", observe(self.core)._asdict())
+        return memory is not None
 
     # -- the reader's side ---------------------------------------------------------------------
 
@@ -187,12 +186,27 @@ class ChooserTap:
         return thread
 
 
+def kernel_function(frame: FrameType | None) -> CodeType | None:
+    """The first function of the kernel at or above a frame; None when the runtime comes first."""
+    while frame is not None and frame.f_code is not SEGMENT:
+        if frame.f_code.co_filename not in OTHER_FILES:
+            return frame.f_code
+        frame = frame.f_back
+    return None
+
+
 def innermost(thread: Thread) -> CodeType | None:
     """The function of the kernel in which a thread stands that has declared what it does next."""
     coroutine: Any = thread.frames[-1][1] if thread.frames else None
-    found: CodeType | None = None
-    while coroutine.__class__ is CoroutineType:
-        if coroutine.cr_code.co_filename not in OTHER_FILES:
-            found = coroutine.cr_code
-        coroutine = coroutine.cr_await
-    return found
+    if coroutine.__class__ is not CoroutineType:
+        return None
+    chain = [coroutine]
+    awaited = coroutine.cr_await
+    while awaited.__class__ is CoroutineType:
+        chain.append(awaited)
+        awaited = awaited.cr_await
+    while chain:
+        code: CodeType = chain.pop().cr_code
+        if code.co_filename not in OTHER_FILES:
+            return code
+    return None

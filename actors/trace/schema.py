@@ -71,7 +71,7 @@ class Happening(Record, frozen=True, kw_only=True):
         step: number of the event, from 0; the only time there is.
         thread: the thread of control; one name follows a system call through all actors.
         actor: the actor in which the thread is.
-        function: the kernel function.
+        function: the kernel function; of a request the one that serves the thread where it is sent.
         operation: the system call or ioctl that the thread is carrying out.
         cause: step of the request (or thread start) that led here.
         caller: the process on whose behalf it happens.

@@ -102,7 +102,7 @@ class Translator:
             mm: the mm of the task that sends a request.
         """
         lane = self.lanes.get(thread.index) or self.new_lane(thread, "")
-        function = code.co_name if code is not None and code.co_name != "segment" else lane.stack[-1].function
+        function = code.co_name if code is not None else lane.stack[-1].function
         if isinstance(what, Op):
             event = self.access(lane, what, before, after, note, function, pins)
         else:

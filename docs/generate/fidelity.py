@@ -16,6 +16,7 @@ from docs.generate.tables import code, table
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "conformance" / "vectors"
+LABEL = re.compile(r"\b(?:Simplified|Left out|Kernel|Context|Invariants that live here):")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -92,7 +93,13 @@ def sentences(path: Path, word: str) -> Iterator[tuple[str, str]]:
         for paragraph in re.split(r"\n\s*\n", text):
             _, found, said = paragraph.partition(word)
             if found:
-                yield name, " ".join(said.split())
+                yield name, sentence(said)
+
+
+def sentence(said: str) -> str:
+    """What is said up to the next label, as Markdown."""
+    text = " ".join(LABEL.split(said)[0].split()).replace("``", "`")
+    return text[:1].upper() + text[1:]
 
 
 def docstrings(source: str) -> Iterator[tuple[str, str]]:

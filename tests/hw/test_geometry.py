@@ -88,7 +88,7 @@ def cases() -> list[tuple[int, int, int, int, bool, int]]:
 
 
 @pytest.mark.parametrize(("kernel_shift", "shift", "window", "levels", "new", "pages"), cases())
-def test_charge(  # noqa: PLR0917
+def test_charge(
     kernel_shift: int, shift: int, window: int, levels: int, new: bool, pages: int
 ) -> None:
     found = table_size_bytes(1 << kernel_shift, shift, window, levels, doubled=new, rounded_to_level_min=new)

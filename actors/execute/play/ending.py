@@ -18,6 +18,8 @@ BREAKDOWNS: tuple[tuple[type[Exception], str], ...] = (
 )
 """How the modelled kernel may end a play before its time, and the verdict."""
 
+BREAKS = tuple(kind for kind, _ in BREAKDOWNS)
+
 
 class Ending(NamedTuple):
     """How a play ended.
@@ -48,9 +50,14 @@ def ended(session: Session, body: Callable[[], Ending]) -> Ending:
     """Run ``body``; when the modelled kernel breaks down in it, that is the ending."""
     try:
         return body()
-    except tuple(kind for kind, _ in BREAKDOWNS) as problem:
-        verdict = next(name for kind, name in BREAKDOWNS if isinstance(problem, kind))
-        return Ending(None, session.remains(), verdict, " ".join(str(problem).split()))
+    except BREAKS as problem:
+        return broken(session, problem)
+
+
+def broken(session: Session, problem: Exception) -> Ending:
+    """The ending that a breakdown of the modelled kernel is."""
+    verdict = next(name for kind, name in BREAKDOWNS if isinstance(problem, kind))
+    return Ending(None, session.remains(), verdict, " ".join(str(problem).split()))
 
 
 def finish(session: Session, actors: Iterable[int], borrow: Sequence[int], killed: bool) -> Ending:

@@ -15,6 +15,9 @@ from actors.program import Step, Stream
 NAMING = ("reg", "map")
 """Operations whose ``vaddr`` and ``size`` name memory of the client."""
 
+MANY = 1 << 16
+"""Calls of one row beyond which the gaps between their ranges are taken for memory too."""
+
 
 def memory_of(stream: Stream) -> list[Mmap]:
     """Return the mappings that hold everything the client names, lowest first.
@@ -35,14 +38,15 @@ def memory_of(stream: Stream) -> list[Mmap]:
 
 
 def spans(step: Step) -> Iterator[tuple[int, int]]:
-    """Address ranges in bytes that the calls of a row name; evenly spaced ones that touch are one."""
+    """Address ranges in bytes that the calls of a row name; those that touch, or are very many, are one."""
     assert step.vaddr is not None
     assert step.size is not None
     start, size = step.vaddr.offset, step.size.offset
     stride: Mapping[str, int] = step.stride or {}
     by, grow = stride.get("vaddr", 0), stride.get("size", 0)
-    if not grow and 0 <= by <= size:
-        yield start, start + size + by * (step.repeat - 1)
+    if step.repeat > MANY or (not grow and abs(by) <= size):
+        last = start + by * (step.repeat - 1)
+        yield min(start, last), max(start, last) + size + max(0, grow) * (step.repeat - 1)
         return
     for count in range(step.repeat):
         yield start + by * count, start + by * count + size + grow * count

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from actors.program import Address, Step, Stream
 
 ZERO = Address()
+MOST = 1 << 16
+"""Mappings of one row that are remembered."""
 
 
 def remarks_on(stream: Stream) -> tuple[str, ...]:
@@ -44,4 +46,4 @@ def iovas(step: Step) -> Iterator[int]:
     """The bus addresses at which the calls of a row begin."""
     assert step.iova is not None
     by = 0 if step.stride is None else step.stride.get("iova", 0)
-    return (step.iova.offset + by * count for count in range(step.repeat if by else 1))
+    return (step.iova.offset + by * count for count in range(min(step.repeat, MOST) if by else 1))

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from actors.execute.play.blame import left_by
 from actors.execute.play.calls import Cursor
-from actors.execute.play.ending import Ending, ended, finish
+from actors.execute.play.ending import BREAKS, Ending, broken, ended, finish
 from actors.execute.play.result import PlayResult
 from actors.execute.play.session import Drawn, Session
 from actors.execute.play.tally import Tally
@@ -114,7 +114,7 @@ def play_killed(
         seed: draws the order in which files are closed, anew at each point; None for the calm one.
 
     Yields:
-        A point and how that client ended.
+        A point and how that client ended; the last one is where the kernel broke down, if it did.
 
     Raises:
         UnknownPiece: no kernel of that name.
@@ -124,8 +124,12 @@ def play_killed(
     cursor = Cursor(stream.program.setup)
     for point in sorted(points):
         check(stream, point, borrow)
-        for chunk in cursor.until(point):
-            session.make(chunk)
-        session.settle()
+        try:
+            for chunk in cursor.until(point):
+                session.make(chunk)
+            session.settle()
+        except BREAKS as problem:
+            yield point, broken(session, problem)
+            return
         copy = session.copy(None if seed is None else Drawn(seed + point))
         yield point, ended(copy, lambda copy=copy: finish(copy, [0], borrow, killed=True))  # type: ignore[misc]

@@ -21,7 +21,7 @@ from actors.program.files import LINE_BYTES, STREAM_BYTES, opened
 
 LINE = re.compile(
     r"(?:\[pid\s+(?P<pid>\d+)\]\s+|(?P<tid>\d+)\s+)?(?:[\d:.]+\s+)?"
-    r"(?P<name>\w+)\((?P<args>.*)\)\s+=\s+(?P<ret>-?\d+|0x[0-9a-f]+|\?)(?:<[^>]*>)?(?:\s+(?P<errno>E[A-Z0-9]+))?"
+    r"(?P<name>\w+)\((?P<args>.*)\)\s+=\s+(?P<ret>0x[0-9a-f]+|-?\d+|\?)(?:<[^>]*>)?(?:\s+(?P<errno>E[A-Z0-9]+))?"
 )
 UNFINISHED = re.compile(r"(?P<head>.*?)\s*<unfinished \.\.\.>$")
 RESUMED = re.compile(r"(?P<who>.*?)<\.\.\. (?P<name>\w+) resumed>(?P<tail>.*)$")

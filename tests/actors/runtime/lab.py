@@ -56,12 +56,17 @@ class Scripted:
         return core.ready[0]
 
 
+OPEN: list[Core] = []
+"""Cores of the running test; what it leaves standing is ended after it."""
+
+
 def bare(*names: str, budget: int = 100_000) -> BareRuntime:
     return BareRuntime(Scripted(*names), budget, keep_log=True)
 
 
 def spawn(core: C, **bodies: Body) -> list[Thread]:
     """One thread a body, each inside an actor of its own."""
+    OPEN.append(core)
     return [core.spawn(Actor(core), body, name) for name, body in bodies.items()]
 
 

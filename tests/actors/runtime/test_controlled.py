@@ -154,7 +154,6 @@ async def test_cancelling_the_machine_takes_effect_after_the_run() -> None:
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(EmulatorError, match="the machine has ended"):
                 await core.run()
-            core.threads.clear()
 
         outer.start_soon(caller)
         nursery.cancel_scope.cancel()

@@ -30,7 +30,8 @@ PROGRAM = {
         {"name": "mapper", "actor": 0, "steps": [
             {"op": "map", "fd": "C0", "vaddr": "M0", "iova": 1 << 59, "size": "2P"}]},
         {"name": "other", "actor": 0, "steps": [{"op": "reg", "fd": "C0", "vaddr": "M0", "size": 1048576}]},
-        {"name": "closer", "actor": 0, "steps": [{"op": "unreg", "fd": "C0", "vaddr": "M0", "size": 1048576}]},
+        {"name": "closer", "actor": 0, "steps": [
+            {"op": "unreg", "fd": "C0", "vaddr": "M0", "size": 1048576}]},
     ],
 }  # fmt: skip
 

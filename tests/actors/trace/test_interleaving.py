@@ -26,7 +26,8 @@ def test_two_threads_at_one_variable_are_what_matters():
 
 
 def test_the_racing_accesses_are_those_that_the_complaint_is_about():
-    events = [access(0, "a", 0, 1), access(1, "b", 1, 2), access(2, "a", 0, 1, "mm:9"), access(3, "b", 1, 2, "mm:9")]
+    events = [access(0, "a", 0, 1), access(1, "b", 1, 2)]
+    events += [access(2, "a", 0, 1, "mm:9"), access(3, "b", 1, 2, "mm:9")]
     assert interleaving(events, "mm:0 is wrong").racing == (0, 1)
     assert interleaving(events, "all is wrong").racing == ()
     assert lines(interleaving(events, "mm:0 is wrong"))[1].startswith("     0* mm:0.n 0 → 1")

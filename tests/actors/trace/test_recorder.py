@@ -126,7 +126,7 @@ def test_a_machine_that_is_booted_later_is_found():
     machine = Machine.boot(core)
     thread = core.spawn(machine.harness, machine.spawn("qemu"), "test")
     core.run(thread)
-    assert [type(event).__name__ for event in recorder.events()][:2] == ["State", "Start"]
+    assert [type(event).__name__ for event in recorder.events()][:2] == ["Start", "State"]
 
 
 def test_detached_it_leaves_no_trace():

@@ -1,0 +1,141 @@
+"""``tcemu log`` over the log of a run."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from actors.cli.app import run
+from actors.machine import Machine
+from actors.runtime.bare import BareRuntime
+from actors.trace.jsonl import Log, dump, header_of, read_log, write_log
+from actors.trace.recorder import Recorder
+from actors.trace.schema import EVENT_NAMES, End
+
+COMMANDS = (["tree"], ["tree", "--all"], ["grep"], ["why", "mm:0"], ["stats"], ["dmesg"], ["ftrace"])
+
+
+def recorded(size: int) -> Log:
+    """A process that maps and locks memory."""
+    core = BareRuntime()
+    machine = Machine.boot(core, "v6.12")
+    recorder = Recorder()
+    recorder.attach(core)
+
+    async def life() -> None:
+        qemu = await machine.spawn("qemu")
+        await qemu.mlock(await qemu.mmap(size))
+        await qemu.exit()
+
+    core.run(core.spawn(machine.harness, life(), "qemu"))
+    return Log(header_of(machine, "life", runtime="bare"), recorder.events(), End(step=len(recorder)))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "run.jsonl"
+    write_log(path, recorded(1 << 20))
+    return str(path)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_text_fits_a_pipe_and_json_is_json(
+    file: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["log", *words, file]) == 0
+    text = capsys.readouterr().out
+    if words != ["ftrace"]:
+        assert all(len(line) <= 100 for line in text.splitlines())
+    assert "\033" not in text
+    assert run(["log", *words, file, "--json"]) == 0
+    output = capsys.readouterr().out
+    for line in output.splitlines() if words == ["grep"] else [output]:
+        json.loads(line)
+
+
+def test_grep_gives_a_log_that_can_be_read_again(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["log", "grep", "--object", "mm:0", "--event", "access", file, "--json"]) == 0
+    part = tmp_path / "part.jsonl"
+    part.write_text(capsys.readouterr().out)
+    whole = read_log(file)
+    events = read_log(part).events
+    assert 0 < len(events) < len(whole.events)
+    assert all(event in whole.events for event in events)
+    assert run(["log", "why", "mm:0.locked_vm", str(part)]) == 0
+    assert "mm:0.locked_vm 0 → 16" in capsys.readouterr().out
+
+
+def test_nothing_found_is_exit_code_1(file: str) -> None:
+    assert run(["log", "grep", "--object", "mm:9", file]) == 1
+    assert run(["log", "grep", "--steps", "0:0", file]) == 1
+
+
+def test_why_ends_with_who_holds_it_now(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["log", "why", "mm:0.mm_count", file])
+    assert capsys.readouterr().out.splitlines()[-1] == "mm:0.mm_count is 0: nobody holds it"
+
+
+def test_an_unknown_object_is_refused_with_the_nearest(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "why", "mn:0", file]) == 2
+    assert "nothing ever happens to 'mn:0'; there is mm:0" in capsys.readouterr().err
+
+
+def test_diff(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.jsonl"
+    write_log(other, recorded(2 << 20))
+    assert run(["log", "diff", file, file]) == 0
+    assert "no difference" in capsys.readouterr().out
+    assert run(["log", "diff", file, str(other)]) == 1
+    assert "then they part" in capsys.readouterr().out
+    assert run(["log", "diff", file, str(other), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["same"] is False
+
+
+def test_standard_input(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(file).read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    assert run(["log", "stats", "-"]) == 0
+    assert "mlock" in capsys.readouterr().out
+
+
+def test_a_log_without_end_is_read_and_told_of(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(dump(read_log(file)).splitlines(keepends=True)[:5]))
+    assert run(["log", "tree", str(cut)]) == 0
+    assert "it was cut off after 4 events" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["tree", "/nowhere"], "/nowhere: open: No such file or directory"),
+        (["grep", "--event", "acess"], "--event: found 'acess', expected one of start"),
+        (["grep", "--steps", "x"], "found 'x', expected FROM:TO in steps"),
+    ],
+)
+def test_bad_input_is_one_line(
+    file: str, words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["log", *words, *([file] if words[0] == "grep" else [])]) == 2
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_the_format_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "schema"]) == 0
+    page = capsys.readouterr().out
+    assert all(f"## `{name}`" in page for name in EVENT_NAMES)
+    assert run(["log", "schema", "--json"]) == 0
+    json.loads(capsys.readouterr().out)
