@@ -247,6 +247,8 @@ async def open_machine(
         # The nursery is ours, so the user sees the error as if there were none.
         error = group.exceptions[0]
         raise error from error.__cause__
+    finally:
+        core.close()
 
 
 class CpuHandle:

@@ -116,10 +116,17 @@ def command(programs: tuple[str, ...], kernels: tuple[str, ...], as_json: bool, 
     done = [(units[index], reports[index]) for index in sorted(reports)]
     ending.found(any(report.verdict != "ok" or surprising(unit, report) for unit, report in done))
     if as_json:
-        print_json({"runs": [report.as_json() for _, report in done]})
+        print_json({"runs": [json_of(unit, report) for unit, report in done]})
     elif done:
         show(done)
     return ending.finish()
+
+
+def json_of(unit: Unit, report: Report) -> dict[str, Any]:
+    """A report as JSON values: the kernel by its name, the switches beside it."""
+    usual, slugs = frozenset(find_kernel(unit.generation).slugs), unit.kernel.slugs
+    switches = {"with": sorted(slugs - usual), "without": sorted(usual - slugs)}
+    return report.as_json() | {"kernel": unit.generation} | switches
 
 
 def plan(
@@ -150,6 +157,7 @@ def plan(
         Unit(
             subject,
             compose(subject, name, with_, without),
+            name,
             strategy,
             schedules,
             share,
@@ -169,7 +177,8 @@ def compose(subject: Subject, name: str, with_: tuple[str, ...], without: tuple[
     usual = find_kernel(name).slugs
     if isinstance(subject, Program):
         with_ += tuple(slug for slug in subject.with_ if slug not in usual and slug not in (*with_, *without))
-        without += tuple(slug for slug in subject.without if slug in usual and slug not in (*with_, *without))
+        own, without = without, tuple(slug for slug in without if slug in usual or slug not in subject.with_)
+        without += tuple(slug for slug in subject.without if slug in usual and slug not in (*with_, *own))
     return find_kernel(name, [slug for slug in with_ if slug not in usual], without)
 
 

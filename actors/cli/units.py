@@ -13,6 +13,7 @@ from actors.cli.subjects import Subject
 from actors.explore import Report, capture, explore, prepare, save_failure
 from actors.explore.arena import Arena
 from actors.explore.faults import Counting, FailNth
+from actors.explore.known import known_as
 from actors.kernel.composition import Kernel
 from actors.program import Program
 
@@ -26,6 +27,7 @@ class Unit(NamedTuple):
     Attributes:
         subject: a program, a scenario or a recorded client, for which only kills are drawn.
         kernel: what it runs on.
+        generation: the name of the kernel before switches were added and taken away.
         strategy: who chooses the orders.
         schedules: the most orders to run; None for no limit but the time.
         seconds: time for them; None for no limit but the orders.
@@ -36,6 +38,7 @@ class Unit(NamedTuple):
 
     subject: Subject
     kernel: Kernel
+    generation: str = ""
     strategy: str = "portfolio"
     schedules: int | None = None
     seconds: float | None = None
@@ -49,7 +52,20 @@ def run_unit(unit: Unit) -> Report:
     if isinstance(unit.subject, Client):
         return kill_often(unit.subject, unit.kernel, unit.schedules, unit.seconds, unit.seed)
     report = each_failure_point(unit) if unit.fail_nth == "all" else search(unit, unit.fail_nth, unit.seconds)
+    if report.verdict != "ok" and unit.fail_nth != "all":
+        report = structs.replace(report, known_as=cause(unit, report))
     return structs.replace(report, failure=None)
+
+
+def cause(unit: Unit, report: Report) -> str | None:
+    """The known defect behind a failure, found by searching again without each that could be."""
+
+    def again(kernel: Kernel, schedules: int) -> Report:
+        assert not isinstance(unit.subject, Client)
+        faults = None if unit.fail_nth is None else FailNth(int(unit.fail_nth))
+        return explore(unit.subject, kernel, unit.strategy, schedules, None, unit.seed, faults=faults)
+
+    return known_as(report, unit.kernel, again)
 
 
 def search(unit: Unit, fail_nth: Any, seconds: float | None) -> Report:

@@ -142,23 +142,32 @@ async def test_cancelling_the_caller_does_not_stop_a_run_half_way() -> None:
 
 async def test_cancelling_the_machine_takes_effect_after_the_run() -> None:
     log: list[int] = []
-    ended: list[bool] = []
-    async with trio.open_nursery() as outer, trio.open_nursery() as nursery:
-        core = ControlledRuntime(nursery, Seeded(1))
-        spawn(core, a=counting(core, log), b=counting(core, []))
 
-        async def caller() -> None:
+    async def caller(core: ControlledRuntime, actor: Actor) -> None:
+        core.spawn(actor, counting(core, log), "late")
+        with pytest.raises(EmulatorError, match="late goes on in actor:0, but the machine has ended"):
             await core.run()
-            ended.append(True)
-            spawn(core, late=counting(core, log))
-            await trio.testing.wait_all_tasks_blocked()
-            with pytest.raises(EmulatorError, match="the machine has ended"):
-                await core.run()
 
-        outer.start_soon(caller)
-        nursery.cancel_scope.cancel()
-    assert log == list(range(1, 51))
-    assert ended == [True]
+    async with trio.open_nursery() as outer:
+        async with trio.open_nursery() as nursery:
+            core = ControlledRuntime(nursery, Seeded(1))
+            actor = Actor(core)
+
+            async def cancelling() -> None:
+                counter = Counter(core, "y")
+                for i in range(20):
+                    await counter.add(1)
+                    if i == 5:
+                        nursery.cancel_scope.cancel()
+
+            core.spawn(actor, counting(core, log), "a")
+            spawn(core, b=cancelling(), c=counting(core, []))
+            with trio.CancelScope(shield=True):
+                await core.run()
+            assert log == list(range(1, 51))
+            assert not core.threads
+        outer.start_soon(caller, core, actor)
+    assert len(log) == 50
 
 
 async def test_a_machine_is_run_by_one_caller_at_a_time() -> None:

@@ -279,3 +279,24 @@ async def test_a_request_that_goes_nowhere_is_a_checkpoint_all_the_same() -> Non
         await lab.ask("y", local)
         assert lab.core.callers == 1
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("stopped", ["worker", "client", "helper"])
+async def test_who_waits_outside_when_the_machine_ends_is_told(stopped: str) -> None:
+    told: list[str] = []
+
+    async def caller(lab: Lab, name: str) -> None:
+        with pytest.raises(EmulatorError, match="the machine has ended"):
+            await lab.ask(name)
+        told.append(name)
+
+    async with trio.open_nursery() as outside:
+        async with trio.open_nursery() as nursery:
+            lab = Lab(nursery, capacity=2)
+            lab.core.pause(getattr(lab, stopped).id)
+            for i in range(4):
+                outside.start_soon(caller, lab, f"n{i}")
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert sorted(told) == ["n0", "n1", "n2", "n3"]
+    lab.core.close()
