@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,9 +21,10 @@ SPEC = MachineSpec(memory_bytes=16 << 20, dma32_window_size=1 << 26)
 
 words = st.one_of(st.integers(0, 64), st.sampled_from([1 << 12, 1 << 16, 1 << 31, 1 << 32, 1 << 59]),
                   st.integers(0, (1 << 64) - 1))  # fmt: skip
-structs = st.tuples(
-    st.sampled_from([0, 4, 8, 16, 20, 24, 32, 40, 48, 0xFFFFFFFF]), st.integers(0, 7), st.lists(words, max_size=5)
-).map(lambda t: b"".join(n.to_bytes(4, "little") for n in t[:2]) + b"".join(n.to_bytes(8, "little") for n in t[2]))
+sizes = st.sampled_from([0, 4, 8, 16, 20, 24, 32, 40, 48, 0xFFFFFFFF])
+structs = st.tuples(sizes, st.integers(0, 7), st.lists(words, max_size=5)).map(
+    lambda parts: struct.pack(f"<II{len(parts[2])}Q", parts[0], parts[1], *parts[2])
+)
 payloads = st.one_of(st.none(), st.binary(max_size=64), structs)
 requests = st.one_of(st.sampled_from(KNOWN), st.sampled_from(KNOWN), st.integers(0, (1 << 32) - 1))
 arguments = st.one_of(payloads.map(lambda b: None if b is None else bytearray(b)), st.integers(-1, 1 << 64))

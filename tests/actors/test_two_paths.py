@@ -36,6 +36,10 @@ steps = st.one_of(
     st.tuples(st.just("dma"), pages, st.booleans()),
 )
 
+REQUESTS = {
+    "register": uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+    "unregister": uapi.VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+}
 REGISTERED: list[Step] = [("register", 0, 8), ("register", 8, 8), ("register", 16, 8)]
 
 
@@ -63,9 +67,7 @@ class Client:
         self.container: Container = await self.process.open_container()
         group = await self.process.open_group(0)
         await group.set_container(self.container)
-        await self.container.set_iommu(
-            uapi.VFIO_SPAPR_TCE_v2_IOMMU if self.v2 else uapi.VFIO_SPAPR_TCE_IOMMU
-        )
+        await self.container.set_iommu(uapi.VFIO_SPAPR_TCE_v2_IOMMU if self.v2 else uapi.VFIO_SPAPR_TCE_IOMMU)
         if not self.v2:
             await self.container.enable()
 
@@ -82,11 +84,8 @@ class Client:
             return await self.process.call(m.Memory(m.Munmap(BASE + args[0] * page, args[1] * page)))
         if op == "dma":
             return await self.machine.dma(0, args[0] * PAGE, PAGE, args[1])
-        data = uapi.REGISTER_MEMORY.pack(
-            uapi.REGISTER_MEMORY.size, 0, BASE + args[0] * page, args[1] * page
-        )
-        register = uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY
-        return await self.ioctl(register if op == "register" else uapi.VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, data)
+        data = uapi.REGISTER_MEMORY.pack(uapi.REGISTER_MEMORY.size, 0, BASE + args[0] * page, args[1] * page)
+        return await self.ioctl(REQUESTS[op], data)
 
     async def ioctl(self, cmd: int, data: bytes) -> int:
         return await self.process.ioctl(self.container.fd, cmd, UserPointer(bytearray(data)))

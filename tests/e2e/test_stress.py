@@ -99,7 +99,8 @@ def test_a_function_of_a_machine(tcemu: Any, tmp_path: Path) -> None:
 
 
 def test_every_failure_point_in_turn(tcemu: Any) -> None:
-    finished = tcemu("stress", LAZY, "--kernel", "fixed", "--fail-nth", "all", "--schedules", "3", "--json")
+    window = "map-vs-map-pending-window"
+    finished = tcemu("stress", window, "--kernel", "fixed", "--fail-nth", "all", "--schedules", "3", "--json")
     (run,) = json.loads(finished.stdout)["runs"]
     assert (finished.returncode, run["verdict"]) == (0, "ok"), finished.stdout
     assert run["schedules"] > 3

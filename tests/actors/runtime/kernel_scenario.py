@@ -81,7 +81,7 @@ class Scenario:
             "free": memory.free_bytes,
             "names": sorted(self.machine.core.names.items()),
             "mms": [
-                (n, a.locked_vm.value, sorted(a.mm_count.holders), sorted(a.mm_users.holders), list(a.regions))
+                (n, a.locked_vm.value, a.mm_count.holders, a.mm_users.holders, list(a.regions))
                 for n, a in actors.items() if n.startswith("mm:")
             ],
             "cpus": [(n, a.running, a.active_mm.value) for n, a in actors.items() if n.startswith("cpu:")],

@@ -94,7 +94,7 @@ async def test_a_foreign_await_is_named_and_leaves_trio_in_order() -> None:
     async def bystander(core: Core) -> None:
         await Counter(core, "x").add(1)
 
-    with pytest.raises(ForeignAwait, match="thread t0 awaits .* at actor:0 .*sleepy"):
+    with pytest.raises(ForeignAwait, match=r"thread t0 awaits .* at actor:0 .*sleepy"):
         await run(sleepy, bystander)
     with trio.move_on_after(10):
         await trio.lowlevel.checkpoint()

@@ -67,8 +67,9 @@ def test_a_thread_follows_its_requests_and_the_reply_comes_back() -> None:
     core.run()
     assert core.result(thread) == 2
     assert trace(core) == [
-        "client: thread thread:client write", "client: message server:0 read", "client: lock server:0.lock acquire",
-        "client: message server:1 read", "client: lock server:1.lock acquire", "client: counter server:1.served write",
+        "client: thread thread:client write", "client: message server:0 read",
+        "client: lock server:0.lock acquire", "client: message server:1 read",
+        "client: lock server:1.lock acquire", "client: counter server:1.served write",
         "client: lock server:1.lock release", "client: lock server:0.lock release",
     ]  # fmt: skip
 
@@ -107,7 +108,7 @@ def test_a_request_to_nobody_is_a_mistake_of_ours() -> None:
         await call("mm:7", Ask("x"))
 
     spawn(core, client=client())
-    with pytest.raises(EmulatorError, match="client sends Ask.* to mm:7: no such actor"):
+    with pytest.raises(EmulatorError, match=r"client sends Ask.* to mm:7: no such actor"):
         core.run()
 
 
@@ -121,7 +122,7 @@ def test_a_foreign_await_is_named_and_cleaned_up_after() -> None:
             log.append("cleaned up")
 
     spawn(core, qemu=scenario())
-    with pytest.raises(ForeignAwait, match="thread qemu awaits None at actor:0 .*scenario") as caught:
+    with pytest.raises(ForeignAwait, match=r"thread qemu awaits None at actor:0 .*scenario") as caught:
         core.run()
     assert caught.value.thread == "qemu"
     assert log == ["cleaned up"]

@@ -42,7 +42,8 @@ def test_two_processes_with_different_hash_seeds_make_the_same_runs() -> None:
     for hash_seed in ("1", "4242"):
         env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.actors.runtime.kernel_scenario", str(count)]
-        runs.append(subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+        runs.append(done.stdout)
     assert runs[0] == runs[1]
     mine = [digest(*on_bare(Scenario, seed)) for seed in range(count)]
     assert runs[0].split() == mine

@@ -290,13 +290,12 @@ async def test_who_waits_outside_when_the_machine_ends_is_told(stopped: str) -> 
             await lab.ask(name)
         told.append(name)
 
-    async with trio.open_nursery() as outside:
-        async with trio.open_nursery() as nursery:
-            lab = Lab(nursery, capacity=2)
-            lab.core.pause(getattr(lab, stopped).id)
-            for i in range(4):
-                outside.start_soon(caller, lab, f"n{i}")
-            await wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as outside, trio.open_nursery() as nursery:
+        lab = Lab(nursery, capacity=2)
+        lab.core.pause(getattr(lab, stopped).id)
+        for i in range(4):
+            outside.start_soon(caller, lab, f"n{i}")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
     assert sorted(told) == ["n0", "n1", "n2", "n3"]
     lab.core.close()
