@@ -213,7 +213,8 @@ class Execution:
         return await self.ioctl(actor, fd, uapi.VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, pointer)
 
     async def _create(self, actor: int, fd: str, page_shift: int, window_size: int, levels: int,
-                      argsz: int, flags: int, bad_user_pointer: bool, start_addr_in: int) -> Outcome:  # fmt: skip
+                      argsz: int, flags: int, bad_user_pointer: bool,
+                      start_addr_in: int) -> Outcome:  # fmt: skip
         data = uapi.TCE_CREATE.pack(argsz, flags, page_shift, 0, window_size, levels, 0, start_addr_in)
         pointer = pointed(data, bad_user_pointer)
         outcome = await self.ioctl(actor, fd, uapi.VFIO_IOMMU_SPAPR_TCE_CREATE, pointer)

@@ -190,7 +190,7 @@ class Run:
                 self.arrived(step)
 
     def expect(self, step: Step, outcome: Outcome, place: str) -> None:
-        """Hold a step against what it should return, unless failures are made, which may change any answer."""
+        """Hold a step to what it should return, unless failures are made: they may change any answer."""
         if self.core.faults is None:
             expect(step, outcome, place)
 
