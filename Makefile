@@ -24,7 +24,7 @@ test-slow: $(VENV)/.test       ## Run the longer searches
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 bench: $(VENV)/.test           ## Measure, each figure beside its baseline
-	$(BIN)/python tests/benchmarks/run $(ARGS)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 docs: $(VENV)/.run             ## Write the generated parts of the docs anew
 	$(BIN)/python -m docs.generate

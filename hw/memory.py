@@ -241,11 +241,15 @@ class PhysicalMemory:
         """Mark frames dirty: their contents differ from what is on disk.
 
         Raises:
-            UseOfFreedFrame: a frame is free.
+            UseOfFreedFrame: a frame is free. Of an array, frames before it may be done.
         """
         if isinstance(pfns, int):
             zone, at = self._used(pfns, "marked dirty")
             zone.tags[at] |= DIRTY
+            return
+        if len(pfns) <= _FEW:
+            for pfn in pfns.tolist():
+                self.set_dirty(pfn)
             return
         for zone, part in self._batches(pfns):
             at_all = part.astype(np.intp) - zone.start

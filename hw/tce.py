@@ -54,6 +54,9 @@ class Cleared(NamedTuple):
     uas: NDArray[np.uint64]
 
 
+_NOTHING = Cleared(np.empty(0, np.int64), np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty(0, np.uint64))
+
+
 class LiveEntries(NamedTuple):
     """A piece of a table's live entries, ascending.
 
@@ -214,6 +217,8 @@ class TceTable:
             EntryOutsideTable: the run goes beyond the table; nothing changed.
         """
         self._check_run(index, count)
+        if count == 1:
+            return self._clear_one(index)
         indices: list[NDArray[Any]] = [np.empty(0, np.int64)]
         tces: list[NDArray[Any]] = [np.empty(0, np.uint64)]
         uas: list[NDArray[Any]] = [np.empty(0, np.uint64)]
@@ -227,6 +232,18 @@ class TceTable:
         np.bitwise_and(taken, _ADDRESS, out=taken)
         views = np.zeros(len(taken), np.uint64) if self._view is None else np.concatenate(uas)
         return Cleared(np.concatenate(indices), taken, perms, views)
+
+    def _clear_one(self, index: int) -> Cleared:
+        """Empty one entry: what most calls ask for, and cheaper without arrays in between."""
+        tce = self._tces.get(index)
+        if not tce:
+            return _NOTHING
+        self._tces.swap(index, 0)
+        ua = 0 if self._view is None else self._view.swap(index, 0)
+        return Cleared(
+            np.array([index]), np.array([tce & ~BIDIRECTIONAL], np.uint64),
+            np.array([tce & BIDIRECTIONAL], np.uint8), np.array([ua], np.uint64),
+        )  # fmt: skip
 
     def next_present(self, index: int, end: int) -> int | None:
         """Return the first entry in index..end-1 that is not empty, None when there is none."""
