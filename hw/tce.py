@@ -54,7 +54,9 @@ class Cleared(NamedTuple):
     uas: NDArray[np.uint64]
 
 
-_NOTHING = Cleared(np.empty(0, np.int64), np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty(0, np.uint64))
+_NOTHING = Cleared(
+    np.empty(0, np.int64), np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty(0, np.uint64)
+)
 
 
 class LiveEntries(NamedTuple):

@@ -360,8 +360,11 @@ class Mm(MmState):
             if region is None:
                 left = left[1:]
                 continue
-            inside = (left >= np.uint64(region.ua)) & (left < np.uint64(region.end))
-            left, count = left[~inside], int(inside.sum())
+            if len(left) == 1:
+                left, count = left[1:], 1
+            else:
+                inside = (left >= np.uint64(region.ua)) & (left < np.uint64(region.end))
+                left, count = left[~inside], int(inside.sum())
             await region.mapped.add(-min(count, region.mapped.value - 1))
             if region.mapped.value == 1 and region.used.value == 0:
                 await self.mm_iommu_reap(region)

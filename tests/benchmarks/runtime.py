@@ -83,7 +83,7 @@ def free_info() -> Pairs:
     return beside_round_trips(lambda qemu, container: container.info)
 
 
-@figure("free runtime: UNMAP of one mapped page", "µs", ROUND_TRIP, at_most(2))
+@figure("free runtime: UNMAP of one mapped page (the container asks group and mm)", "µs", ROUND_TRIP)
 def free_unmap() -> Pairs:
     pairs: list[tuple[float, float | None]] = []
 
@@ -108,27 +108,67 @@ def free_unmap() -> Pairs:
     return pairs
 
 
-def bare_calls(cmd: int, data: bytes) -> float:
+def round_trip() -> float:
+    """Microseconds of a raw round trip, in a run of trio of its own."""
+
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            echo = Echo(nursery)
+            await async_seconds(echo.trip, 100)
+            taken = await async_seconds(echo.trip, CALLS)
+            nursery.cancel_scope.cancel()
+        return taken * MICRO
+
+    return trio.run(main)
+
+
+def bare_calls(cmd: int, data: Callable[[int], bytes], mapped: bool = False) -> Pairs:
     """Microseconds of one ioctl on the bare loop, made by one thread after another."""
-    core = BareRuntime()
-    machine = Machine.boot(core)
-    ready = core.spawn(machine.harness, client(machine), "client")
-    core.run()
-    process, container = core.result(ready)
-
-    async def many() -> None:
-        for _ in range(CALLS):
-            await process.ioctl(container.fd, cmd, UserPointer(bytearray(data)))
-
-    core.spawn(machine.harness, many(), "caller")
-    return seconds(core.run) / CALLS * MICRO
-
-
-@figure("bare loop: GET_INFO", "µs")
-def bare_info() -> Pairs:
-    data = uapi.TCE_INFO.pack(uapi.TCE_INFO.size, 0, 0, 0, 0, 0, 0)
     for _ in range(ROUNDS):
-        yield bare_calls(uapi.VFIO_IOMMU_SPAPR_TCE_GET_INFO, data), None
+        core = BareRuntime()
+        machine = Machine.boot(core)
+
+        async def ready(machine: Machine = machine) -> tuple[Process, Container]:
+            process, container = await client(machine)
+            ram = await process.mmap(CALLS * 4096)
+            await container.register_memory(ram)
+            if mapped:
+                await container.map_dma(0, ram.start, CALLS * 4096)
+            return process, container
+
+        thread = core.spawn(machine.harness, ready(), "client")
+        core.run()
+        process, container = core.result(thread)
+
+        async def many(process: Process = process, container: Container = container) -> None:
+            for number in range(CALLS):
+                await process.ioctl(container.fd, cmd, UserPointer(bytearray(data(number))))
+
+        core.spawn(machine.harness, many(), "caller")
+        yield seconds(core.run) / CALLS * MICRO, round_trip()
+
+
+def info_argument(number: int) -> bytes:
+    return uapi.TCE_INFO.pack(uapi.TCE_INFO.size, 0, 0, 0, 0, 0, 0)
+
+
+def unmap_argument(number: int) -> bytes:
+    return uapi.DMA_UNMAP.pack(uapi.DMA_UNMAP.size, 0, number * 4096, 4096)
+
+
+@figure("bare loop: GET_INFO", "µs", ROUND_TRIP, at_most(2))
+def bare_info() -> Pairs:
+    return bare_calls(uapi.VFIO_IOMMU_SPAPR_TCE_GET_INFO, info_argument)
+
+
+@figure("bare loop: UNMAP of one page that is not mapped", "µs", ROUND_TRIP, at_most(2))
+def bare_unmap_absent() -> Pairs:
+    return bare_calls(uapi.VFIO_IOMMU_UNMAP_DMA, unmap_argument)
+
+
+@figure("bare loop: UNMAP of one mapped page", "µs", ROUND_TRIP)
+def bare_unmap() -> Pairs:
+    return bare_calls(uapi.VFIO_IOMMU_UNMAP_DMA, unmap_argument, mapped=True)
 
 
 class Drawn:
