@@ -410,7 +410,25 @@ class MmState(Actor):
         if self.core.fails("alloc_pages.cma"):
             self.world.cma_used = True
             return self.memory.allocate(count, self.id, cma=True)
-        return self.memory.allocate(count, self.id)
+        try:
+            return self.memory.allocate(count, self.id)
+        except OutOfFrames as short:
+            return self._allocate_from_both(count, short.available)
+
+    def _allocate_from_both(self, count: int, ordinary: int) -> NDArray[np.uint32]:
+        """Take what there is of ordinary frames and the rest from the CMA area.
+
+        Raises:
+            OutOfFrames: there are not enough of both; nothing was taken.
+        """
+        pfns = self.memory.allocate(ordinary, self.id)
+        try:
+            rest = self.memory.allocate(count - ordinary, self.id, cma=True)
+        except OutOfFrames:
+            self.memory.put(pfns)
+            raise
+        self.world.cma_used = True
+        return np.concatenate([pfns, rest])
 
     def _populate_huge(self, vma: Vma, first: int, last: int, shift: int) -> None:
         per_page = 1 << (shift - self.memory.page_shift)

@@ -112,7 +112,10 @@ class FreeRuntime(TrioTasks):
 
         Raises:
             KernelOops, TaskKilled: what ended the thread.
+            EmulatorError: the machine has ended.
         """
+        if self.over:
+            raise EmulatorError(f"{target} is asked for something, but the machine has ended")
         thread = self.idle.pop() if self.idle else await self._admit()
         actor = self.actors[target]
         if actor.callers_are_threads:

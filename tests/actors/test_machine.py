@@ -103,6 +103,13 @@ async def test_a_block_that_is_cancelled_is_cancelled() -> None:
     assert scope.cancelled_caught
 
 
+async def test_a_machine_whose_block_has_ended_says_so() -> None:
+    async with actors.open_machine() as machine:
+        qemu = await machine.spawn("qemu")
+    with pytest.raises(EmulatorError, match="the machine has ended"):
+        await qemu.mmap(PAGE)
+
+
 # -- concurrency -----------------------------------------------------------------------------------
 
 
