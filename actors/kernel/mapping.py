@@ -13,6 +13,9 @@ from contextlib import AbstractAsyncContextManager
 from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM, ESRCH
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from actors.kernel.messages import (
     MmIommuMappedDec,
     MmIommuMappedInc,
@@ -390,11 +393,18 @@ class Mapping(ContainerState):
         """Let go of what an entry pointed to, once no bridge can use it any more."""
         await self.kill_before_letting_go(container, table, index, 1)
         if old.perm & WRITE:
-            self.memory.set_dirty(old.hpa >> self.memory.page_shift)
+            self.mark_dirty(old.hpa >> self.memory.page_shift)
         if container.v2:
             await self.tce_iommu_unuse_page_v2(container, table, old.ua)
         else:
             self.memory.unpin(old.hpa >> self.memory.page_shift, table.name)
+
+    def mark_dirty(self, pfns: int | NDArray[np.uint64]) -> None:
+        """Note that a device may have written to frames, before their pins can go.
+
+        Kernel: arch/powerpc/kernel/iommu.c, ``iommu_tce_xchg_no_kill``, ``SetPageDirty``.
+        """
+        self.memory.set_dirty(pfns)
 
     async def kill_before_letting_go(
         self, container: TceContainer, table: IommuTable, index: int, count: int
@@ -467,7 +477,7 @@ class Mapping(ContainerState):
         await self.kill_before_letting_go(container, table, index, count)
         pfns = cleared.hpas >> self.memory.page_shift
         written = cleared.perms & WRITE != 0
-        self.memory.set_dirty(pfns[written])
+        self.mark_dirty(pfns[written])
         if container.v2:
             mm = await self.mm_of(container)
             if mm is not None:

@@ -55,9 +55,7 @@ class Process(Actor):
     kind = "process"
     callers_are_threads = True
 
-    def __init__(
-        self, world: KernelGlobals, comm: str, mm: str | None = None, reserved_id: str = ""
-    ) -> None:
+    def __init__(self, world: KernelGlobals, comm: str, mm: str | None = None, reserved_id: str = "") -> None:
         super().__init__(world.core, comm, reserved_id)
         self.world = world
         self.files: dict[int, File] = {}

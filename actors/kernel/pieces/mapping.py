@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, nullcontext
 from errno import ENXIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
 from actors.kernel.mapping import NO_ENTRY, OldEntry
@@ -160,6 +163,25 @@ class ClearSoftlockup(Piece):
                 )
 
 
+class DirtyNotMarked(Piece):
+    slug = "dirty-not-marked"
+    number = "44"
+    title = "a page that the device may have written to is let go of without being dirty"
+    commit = '"KVM: PPC: Avoid marking DMA-mapped pages dirty in real mode", v4.19'
+    versions = (
+        "no generation by itself: up to v4.18 the exchange of an entry marked the page, so what was missing"
+        " there, the mark of a page still mapped when its pins go, needs tce-outlives-pins to show"
+    )
+    symptom = "what the device wrote to file-backed memory is lost"
+    trigger = "MAP for writing, UNMAP, UNREGISTER"
+    remedy = "the exchange marks the page before its pin can go"
+    invariants = ("J-D1",)
+
+    class container(Container):
+        def mark_dirty(self, pfns: int | NDArray[np.uint64]) -> None:
+            return None
+
+
 class StaleTranslationWindow(Piece):
     slug = "stale-translation-window"
     number = "45"
@@ -279,6 +301,7 @@ PIECES: tuple[type[Piece], ...] = (
     ClearNpagesIgnored,
     ParamCheckReturnsOne,
     ClearSoftlockup,
+    DirtyNotMarked,
     StaleTranslationWindow,
     V1DisableLiveTces,
     TceLevelRace,
