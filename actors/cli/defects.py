@@ -13,6 +13,7 @@ from actors.cli.tables import Column, print_json, print_line, print_table
 from actors.kernel.catalogue import find_piece, piece_names
 from actors.kernel.composition import Piece
 from actors.kernel.generations import GENERATIONS
+from actors.program import load_program
 
 EPILOG = """\b
 Examples:
@@ -112,5 +113,6 @@ def demonstration(piece: type[Piece]) -> str:
     if not piece.defect:
         return ""
     if piece.slug in demonstrations():
-        return f"tcemu stress {piece.slug}"
+        told = load_program(demonstrations()[piece.slug]).about
+        return f"tcemu stress {piece.slug}" + (" --fail-nth all" if "--fail-nth all" in told else "")
     return f"tcemu stress --kernel fixed --with {piece.slug}"

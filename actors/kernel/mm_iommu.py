@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.kernel.messages import MmIommuFree, NewRegion, Translated
-from actors.kernel.mm import MmState
+from actors.kernel.mmap import MmCalls
 from actors.kernel.regions import Region, RegionList
 from actors.runtime.cells import free
 from actors.runtime.errors import UseAfterFree
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ENTRY_BYTES = 8
 
 
-class Mm(MmState):
+class Mm(MmCalls):
     """An mm with its regions.
 
     Attributes:
