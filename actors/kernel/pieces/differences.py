@@ -236,6 +236,23 @@ class WindowLimitedByRam(Difference):
             return self.memory.size_bytes
 
 
+class SeparateView(Container):
+    """A container whose tables get their userspace view later, charged apart."""
+
+    def view_with_table(self) -> bool:
+        return False
+
+    def view_pages(self, table: IommuTable) -> int:
+        """Kernel pages that the view of a table takes: eight bytes an entry."""
+        return -(-8 * table.hw.it_size >> self.memory.page_shift)
+
+    async def tce_iommu_free_table(self, container: TceContainer, table: IommuTable) -> None:
+        if table.hw.has_view:
+            table.hw.drop_view()
+            await self.account_locked_vm(await container.mm.get(), -self.view_pages(table))
+        await super().tce_iommu_free_table(container, table)
+
+
 class ViewMadeByFirstMap(Difference):
     slug = "view-made-by-first-map"
     title = "the userspace view of a table is made, and charged, by the first v2 MAP"
@@ -243,10 +260,7 @@ class ViewMadeByFirstMap(Difference):
     versions = "v4.10 to v4.18"
     remedy = "the view comes with the table (A.1, B.10)"
 
-    class container(Container):
-        def view_with_table(self) -> bool:
-            return False
-
+    class container(SeparateView):
         async def tce_iommu_build_v2(
             self, container: TceContainer, table: IommuTable, index: int, ua: Ua, count: int, perm: int
         ) -> int:
@@ -257,16 +271,6 @@ class ViewMadeByFirstMap(Difference):
                 table.hw.allocate_view()
             return await super().tce_iommu_build_v2(container, table, index, ua, count, perm)
 
-        def view_pages(self, table: IommuTable) -> int:
-            """Kernel pages that the view of a table takes: eight bytes an entry."""
-            return -(-8 * table.hw.it_size >> self.memory.page_shift)
-
-        async def tce_iommu_free_table(self, container: TceContainer, table: IommuTable) -> None:
-            if table.hw.has_view:
-                table.hw.drop_view()
-                await self.account_locked_vm(await container.mm.get(), -self.view_pages(table))
-            await super().tce_iommu_free_table(container, table)
-
 
 class ViewMadeWithTable(Difference):
     slug = "view-made-with-table"
@@ -274,10 +278,7 @@ class ViewMadeWithTable(Difference):
     versions = "v4.9"
     remedy = "the view is part of the table (A.1)"
 
-    class container(Container):
-        def view_with_table(self) -> bool:
-            return False
-
+    class container(SeparateView):
         async def tce_iommu_create_table(
             self, container: TceContainer, num: int, page_shift: int, window_size: int, levels: int
         ) -> tuple[int, IommuTable | None]:
@@ -290,16 +291,6 @@ class ViewMadeWithTable(Difference):
                 return ret, None
             table.hw.allocate_view()
             return 0, table
-
-        def view_pages(self, table: IommuTable) -> int:
-            """Kernel pages that the view of a table takes: eight bytes an entry."""
-            return -(-8 * table.hw.it_size >> self.memory.page_shift)
-
-        async def tce_iommu_free_table(self, container: TceContainer, table: IommuTable) -> None:
-            if table.hw.has_view:
-                table.hw.drop_view()
-                await self.account_locked_vm(await container.mm.get(), -self.view_pages(table))
-            await super().tce_iommu_free_table(container, table)
 
 
 class DefaultWindowAtAttach(Difference):
