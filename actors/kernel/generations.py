@@ -45,7 +45,7 @@ POSTPONED = names("""
 BEFORE_5_0 = names("""
     lazy-mm-references regions-created-under-mutex bad-container-fd-einval device-name-looked-up-last
     fork-shares-pinned-pages huge-pages-stay ownership-taken-at-attach
-    find-without-reference attach-error-frees-sibling rcu-readers-unprotected
+    find-without-reference attach-error-frees-sibling rcu-readers-unprotected cma-pinned
     unset-already-unset clear-after-unset
 """)
 

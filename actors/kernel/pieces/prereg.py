@@ -124,6 +124,8 @@ class AccountUnderflowWrap(Piece):
 
 
 class CmaPinned(Piece):
+    # Simplified: the modelled CMA area holds base pages only, so what Linux did to compound pages
+    # stands here for every page.
     slug = "cma-pinned"
     number = "27"
     title = "pages in CMA areas are pinned where they are"
