@@ -14,7 +14,7 @@ from actors.kernel.composition import Kernel
 from actors.machine import Machine, Scenario
 from actors.program import MachineSpec, Program
 from actors.runtime.errors import ForeignAwait, TaskKilled
-from actors.threads import foreign, place_of
+from actors.machine.threads import foreign, place_of
 
 
 class PreparedScenario:

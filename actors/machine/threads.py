@@ -14,7 +14,7 @@ from actors.runtime.errors import EmulatorError, ForeignAwait, TaskKilled
 from actors.runtime.sync import Completion
 
 if TYPE_CHECKING:
-    from actors.machine import Machine
+    from actors.machine.machine import Machine
     from actors.runtime.core import Core
 
 
