@@ -1,6 +1,6 @@
-"""A process: tasks, descriptors, and the system calls that its threads make.
+"""A process: its tasks, and how it begins and ends; its descriptors are in `files`.
 
-Kernel: kernel/fork.c, kernel/exit.c, fs/exec.c, fs/file.c, fs/file_table.c, kernel/task_work.c.
+Kernel: kernel/fork.c, kernel/exit.c, fs/exec.c.
 A thread of control that sends a system call runs as one of the process's tasks; when all are busy
 the process clones another. Invariants that live here: J-M2, J-K1.
 """
@@ -8,14 +8,12 @@ the process clones another. Invariants that live here: J-M2, J-K1.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from errno import EBADF, EFAULT, EINVAL, EMFILE, ENOENT, ENOTTY
+from errno import EINVAL
 from typing import TYPE_CHECKING, Any
 
 from actors.kernel import messages as m
-from actors.kernel import uapi
-from actors.kernel.task import File, Task
-from actors.kernel.uapi import UserPointer
-from actors.runtime.actor import Actor
+from actors.kernel.files import Files
+from actors.kernel.task import Task
 from actors.runtime.cells import Cell
 from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.messages import Request
@@ -26,23 +24,11 @@ if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
     from actors.runtime.thread import Thread
 
-FIRST_FD = 3
-MAX_FDS = 4096
 
-RELEASES = {
-    "container": m.ContainerRelease,
-    "group": m.GroupRelease,
-    "device": m.DeviceRelease,
-}
-"""Kind of file -> the message that tells its actor of the last close."""
-
-
-class Process(Actor):
+class Process(Files):
     """A process.
 
     Attributes:
-        files: descriptor -> open file.
-        cloexec: descriptors that execve closes.
         tasks: the live tasks.
         idle: those in user space.
         owners: name of a thread of control -> the task that it always runs as.
@@ -52,15 +38,10 @@ class Process(Actor):
         gone: whether the last task has made its last switch.
     """
 
-    kind = "process"
     callers_are_threads = True
 
     def __init__(self, world: KernelGlobals, comm: str, mm: str | None = None, reserved_id: str = "") -> None:
-        super().__init__(world.core, comm, reserved_id)
-        self.world = world
-        self.files: dict[int, File] = {}
-        self.cloexec: set[int] = set()
-        self.task_numbers = 0
+        super().__init__(world, comm, reserved_id)
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
         self.threadgroup_lock = Mutex(world.core, f"{self.id}.threadgroup_lock")
         self.gone = False
@@ -69,8 +50,6 @@ class Process(Actor):
         self.tasks = [self.new_task()]
         self.idle = list(self.tasks)
         self.owners: dict[str, Task] = {}
-        self.files_read = Op("list", f"{self.id}.files", False)
-        self.files_write = Op("list", f"{self.id}.files", True)
         self.tasks_write = Op("list", f"{self.id}.tasks", True)
 
     def new_task(self) -> Task:
@@ -171,127 +150,6 @@ class Process(Actor):
             self.tasks.append(task)
             await call(self.mm, m.Mmget(task.name))
         return task
-
-    # -- descriptors ---------------------------------------------------------------------------
-
-    async def fget(self, fd: int, holder: str) -> File | None:
-        """Look a descriptor up and take a reference to its file; None when it is closed.
-
-        Kernel: fs/file.c, ``__fget``.
-        """
-        if self.core.controlled:
-            await point(self.files_read)
-        file = self.files.get(fd)
-        return file if file is not None and await file.get_unless_zero(holder) else None
-
-    async def install(self, file: File) -> int:
-        """Enter a file in the table; the lowest free descriptor, or -EMFILE."""
-        if self.core.controlled:
-            await point(self.files_write)
-        fd = next((n for n in range(FIRST_FD, MAX_FDS) if n not in self.files), -EMFILE)
-        if fd >= 0:
-            self.files[fd] = file
-        return fd
-
-    async def fput(self, file: File, holder: str) -> None:
-        """Drop a reference to a file; the last one releases it, in the context of this task."""
-        if await file.f_count.drop(holder):
-            await self.release_file(file)
-
-    async def release_file(self, file: File) -> None:
-        """Tell the actor behind a file that it is closed. Kernel: fs/file_table.c, ``__fput``."""
-        release = RELEASES.get(file.kind)
-        if release is not None:
-            await call(file.actor, release(file))
-
-    async def sys_open(self, path: str) -> int:
-        """open: ``/dev/vfio/vfio``, ``/dev/vfio/N``, ``/dev/null``; -ENOENT, -EBUSY."""
-        if path == "/dev/vfio/vfio":
-            container = self.world.kernel.container(self.world)
-            return await self.install(File(self.core, "container", container.id, self.id))
-        if path == "/dev/null":
-            return await self.install(File(self.core, "null", "", self.id))
-        group = self.world.groups.get(path)
-        if group is None:
-            return -ENOENT
-        file = File(self.core, "group", group, self.id)
-        ret = await call(group, m.GroupOpen(file))
-        return ret or await self.install(file)
-
-    async def sys_close(self, fd: int) -> int:
-        """close: 0 or -EBADF."""
-        if self.core.controlled:
-            await point(self.files_write)
-        file = self.files.pop(fd, None)
-        self.cloexec.discard(fd)
-        if file is None:
-            return -EBADF
-        await self.fput(file, self.id)
-        return 0
-
-    async def sys_dup(self, fd: int) -> int:
-        """dup: a descriptor or -EBADF."""
-        file = await self.fget(fd, self.id)
-        return -EBADF if file is None else await self.install(file)
-
-    async def sys_cloexec(self, fd: int) -> int:
-        """fcntl(F_SETFD, FD_CLOEXEC): 0 or -EBADF."""
-        if self.core.controlled:
-            await point(self.files_write)
-        if fd not in self.files:
-            return -EBADF
-        self.cloexec.add(fd)
-        return 0
-
-    async def sys_ioctl(self, fd: int, cmd: int, arg: Any) -> int:
-        """ioctl: whatever the file's driver answers; -EBADF, -ENOTTY."""
-        if self.task_numbers == 1:
-            # Nobody else can close the descriptor meanwhile. Kernel: fs/file.c, fdget.
-            alone = self.files.get(fd)
-            return -EBADF if alone is None else await self.file_ioctl(alone, cmd, arg)
-        holder = self.core.current.task.name
-        file = await self.fget(fd, holder)
-        if file is None:
-            return -EBADF
-        ret = await self.file_ioctl(file, cmd, arg)
-        await self.fput(file, holder)
-        return ret
-
-    async def file_ioctl(self, file: File, cmd: int, arg: Any) -> int:
-        """Send an ioctl to the actor behind a file."""
-        if file.kind == "container":
-            return await call(file.actor, m.ContainerIoctl(cmd, arg))
-        if file.kind != "group":
-            return -ENOTTY
-        if cmd == uapi.VFIO_GROUP_SET_CONTAINER:
-            return await self.set_container(file, arg)
-        if cmd == uapi.VFIO_GROUP_GET_DEVICE_FD:
-            return await self.get_device_fd(file, arg)
-        pointer = arg if isinstance(arg, UserPointer) else UserPointer(None)
-        return await call(file.actor, m.GroupIoctl(cmd, pointer))
-
-    async def set_container(self, group: File, arg: Any) -> int:
-        """SET_CONTAINER: read the descriptor and look its file up."""
-        data = arg.read(uapi.INT.size) if isinstance(arg, UserPointer) else None
-        if data is None:
-            return -EFAULT
-        fd: int = uapi.INT.unpack(data)[0]
-        holder = self.core.current.task.name
-        file = await self.fget(fd, holder)
-        if file is None:
-            return await call(group.actor, m.SetContainer(fd, None))
-        ret = await call(group.actor, m.SetContainer(fd, file))
-        await self.fput(file, holder)
-        return ret
-
-    async def get_device_fd(self, group: File, arg: Any) -> int:
-        """GET_DEVICE_FD: the name is a string in the caller's memory."""
-        name = arg.read_string() if isinstance(arg, UserPointer) else None
-        if name is None:
-            return -EFAULT
-        file = File(self.core, "device", group.actor, self.id)
-        ret = await call(group.actor, m.GroupDeviceGet(name, file))
-        return ret or await self.install(file)
 
     # -- memory and limits ---------------------------------------------------------------------
 
@@ -436,21 +294,3 @@ class Process(Actor):
                     await call(cpu, m.TaskDead(self.id))
             self.gone = True
         await call(mm, m.Mmdrop(lazy))
-
-    async def exit_files(self) -> None:
-        """Close every descriptor. Kernel: fs/file.c, ``exit_files``."""
-        await self.close_files(sorted(self.files))
-
-    async def close_files(self, fds: list[int]) -> None:
-        """Close descriptors on the way out of the kernel; calm order releases the last one first.
-
-        Kernel: kernel/task_work.c, ``task_work_run``.
-        """
-        works: list[File] = []
-        for fd in fds:
-            file = self.files.pop(fd)
-            if await file.f_count.drop(self.id):
-                works.append(file)
-        works.reverse()
-        while works:
-            await self.release_file(works.pop(self.core.choose("task_work", len(works))))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from actors.errors import KernelError, checked
 from actors.kernel import messages as m
 from actors.kernel import uapi
-from actors.kernel.container import HANDLERS
 from actors.kernel.group import device_name
+from actors.kernel.spapr_tce import HANDLERS
 from actors.kernel.uapi import UserPointer
 
 if TYPE_CHECKING:
