@@ -164,6 +164,15 @@ class Pe:
                 found.append((num, index, tce))
         return found
 
+    def entry_of(self, ioba: int) -> tuple[TceTable, int] | None:
+        """Return table and index of the entry that translates a bus address, None without one."""
+        num = 1 if ioba >= WINDOW1_START else 0
+        table = self.windows[num]
+        if table is None or (num and self.bypass):
+            return None
+        index = (ioba - self.window_start(num)) >> table.it_page_shift
+        return (table, index) if 0 <= index < table.it_size else None
+
     def translate(self, ioba: int, write: bool) -> Translation | Fault:
         """Translate a bus address for one access and cache the entry used.
 

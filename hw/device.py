@@ -80,18 +80,31 @@ class Device:
         Returns:
             What was touched and where it stopped.
         """
-        hits: list[DmaHit] = []
-        at = ioba
-        while at < ioba + size:
-            there = self.pe.translate(at, write)
-            if isinstance(there, Translation) and not self.pe.memory.has_frame(self._pfn(there)):
-                there = Fault(at, "no memory")
-            if isinstance(there, Fault):
-                self.pe.freeze()
-                return DmaReport(at - ioba, True, there.reason, hits)
-            hits.append(self._touch(there, at, write))
-            at += min(self._left_in_page(there, at), ioba + size - at)
-        return DmaReport(size, False, None, hits)
+        report = DmaReport(0, False, None, [])
+        while report.fault is None and report.completed < size:
+            report = self.go_on(report, ioba, size, write)
+        return report
+
+    def go_on(self, report: DmaReport, ioba: int, size: int, write: bool) -> DmaReport:
+        """Make the next page's share of an access: its translation and the transfer, which nothing divides.
+
+        Args:
+            report: what became of the access so far; not completed, and without a fault. Its list of hits
+                grows.
+            ioba: bus address of the first byte of the whole access.
+            size: bytes of the whole access.
+            write: memory is written; otherwise read.
+        """
+        at = ioba + report.completed
+        there = self.pe.translate(at, write)
+        if isinstance(there, Translation) and not self.pe.memory.has_frame(self._pfn(there)):
+            there = Fault(at, "no memory")
+        if isinstance(there, Fault):
+            self.pe.freeze()
+            return DmaReport(report.completed, True, there.reason, report.hits)
+        report.hits.append(self._touch(there, at, write))
+        moved = min(self._left_in_page(there, at), size - report.completed)
+        return report._replace(completed=report.completed + moved)
 
     def _pfn(self, there: Translation) -> int:
         return there.hpa >> self.pe.memory.page_shift

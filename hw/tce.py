@@ -96,13 +96,15 @@ class TceTable:
         it_level_size: entries of one level.
         it_indirect_levels: levels above the lowest.
         it_allocated_size: bytes, as given.
+        name: how whoever made it calls it; "" for a table without a name.
 
     Kernel: arch/powerpc/include/asm/iommu.h, struct iommu_table
     """
 
     __slots__ = (
         "_levels", "_page_mask", "_tces", "_view", "_view_levels", "geometry", "it_allocated_size",
-        "it_indirect_levels", "it_level_size", "it_offset", "it_page_shift", "it_size", "on_demand",
+        "it_indirect_levels", "it_level_size", "it_offset", "it_page_shift", "it_size", "name",
+        "on_demand",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +117,7 @@ class TceTable:
         allocated_bytes: int,
     ) -> None:
         self.geometry = geometry
+        self.name = ""
         self.it_page_shift = page_shift
         self.it_offset = bus_offset
         self.it_size = geometry.entries

@@ -28,7 +28,7 @@ from actors.check.view import View
 from actors.check.violation import Violation
 from actors.check.windows import Windows
 from actors.kernel import uapi
-from actors.kernel.messages import Close, Exec, ExitGroup, Ioctl, Kill, Memory, MmIommuFree
+from actors.kernel.messages import Close, ContainerIoctl, Exec, ExitGroup, Ioctl, Kill, Memory, MmIommuFree
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import Call
 
@@ -61,14 +61,16 @@ class Oracles:
     Args:
         machine: what to look at.
         races: also look for data races; costs about as much as the run itself.
+        fatal: a breach that is only noted ends the run all the same when its line begins so; "" for none.
 
     Attributes:
         violations: breaches that end a run, oldest first.
         findings: breaches that are only noted, oldest first, each once.
     """
 
-    def __init__(self, machine: Machine, *, races: bool = False) -> None:
+    def __init__(self, machine: Machine, *, races: bool = False, fatal: str = "") -> None:
         self.machine = machine
+        self.fatal = fatal
         self.violations: list[Violation] = []
         self.findings: list[Violation] = []
         self.view = View(machine)
@@ -82,6 +84,7 @@ class Oracles:
         self._lockdep = Lockdep(self._found)
         self._races = RaceDetector(self._found) if races else None
         self._entered: list[type] = []
+        self._reached: dict[int, str] = {}
         self._complaints = 0, 0
         self._due = True
         for mm in self.view.mms:
@@ -100,6 +103,7 @@ class Oracles:
         core.on_oops = self._oopsed
         machine.on_reply = self.system_call
         machine.world.on_return = self._note_return
+        machine.world.on_dma = self._note_dma
         if self._races is not None:
             self._races.attach(core)
 
@@ -107,7 +111,7 @@ class Oracles:
         """Listen no longer."""
         core, machine = self.machine.core, self.machine
         core.lock_watch = core.call_watch = core.on_oops = None
-        machine.on_reply = machine.world.on_return = None
+        machine.on_reply = machine.world.on_return = machine.world.on_dma = None
         if self._races is not None:
             self._races.detach(core)
 
@@ -118,6 +122,8 @@ class Oracles:
             self._entered.append(request)
             if request is MmIommuFree:
                 self._due = True
+        if request is ContainerIoctl:
+            self._reached[thread.index] = call.target
         self._release.message(thread, call)
 
     def _oopsed(self, thread: Thread, problem: KernelOops) -> None:
@@ -125,6 +131,9 @@ class Oracles:
 
     def _note_return(self) -> None:
         self.returned()
+
+    def _note_dma(self) -> None:
+        self._due = True
 
     def returned(self) -> Violation | None:
         """Judge at the end of a system call, from the hook ``world.on_return``.
@@ -145,7 +154,8 @@ class Oracles:
         """Judge an answer to a request from outside: J-A1 now, the rest when nothing is in the middle."""
         self._due = True
         if isinstance(request, Ioctl):
-            finding = self._returns.answered(target, request, ret)
+            reached = self._reached.pop(self.machine.core.current.index, "")
+            finding = self._returns.answered(target, request, ret, reached)
             if finding is not None:
                 self._found(finding)
             if request.cmd == uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY and ret == 0:
@@ -160,7 +170,7 @@ class Oracles:
                 self._windows.enabled.add(driver.data.name)
 
     def _found(self, violation: Violation) -> None:
-        if not violation.recorded:
+        if not violation.recorded or (self.fatal and str(violation).startswith(self.fatal)):
             self.violations.append(violation)
         elif violation not in self.findings:
             self.findings.append(violation)

@@ -94,12 +94,21 @@ class Returns:
         self.replies: list[Reply] = []
         self._before: dict[str, Scan] = {}
 
-    def answered(self, process: str, call: Ioctl, ret: int) -> Violation | None:
-        """Note an answer; J-A1 at once."""
+    def answered(self, process: str, call: Ioctl, ret: int, container: str = "") -> Violation | None:
+        """Note an answer; J-A1 at once.
+
+        Args:
+            process: who called.
+            call: what.
+            ret: the answer.
+            container: the one that the call has reached, "" when nobody saw it reach one: the descriptor
+                may have been closed meanwhile.
+        """
         actor = self.view.machine.core.actors[process]
         assert isinstance(actor, Process)
         file = actor.files.get(call.fd)
-        container = file.actor if file is not None and file.kind == "container" else ""
+        if not container and file is not None and file.kind == "container":
+            container = file.actor
         reply = Reply(process, container, call.cmd, call.arg, ret)
         self.replies.append(reply)
         if ret > 0 and call.cmd not in ANSWERS:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
     from actors.kernel.task import File
 
+
 class Container(SpaprTce):
     """One open VFIO container.
 

@@ -104,7 +104,8 @@ GENERATIONS: dict[str, Generation] = {
         ALWAYS
         + POSTPONED
         + names("""
-            partial-pin-positive unregister-busy-swallowed overlap-race-einval account-underflow-wrap
+            partial-pin-positive unregister-borrows-reference unregister-busy-swallowed overlap-race-einval
+            account-underflow-wrap
             v2-xchg-fail-counter v2-pua-null clear-npages-ignored param-check-returns-one
             stale-translation-window ioctl-vs-release release-leaks-mapped-region
         """),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from actors.runtime.ops import Op, point
 from actors.runtime.rcu import Rcu
 from actors.runtime.sync import Mutex
 from hw import DmaReport, Phb, PhysicalMemory
@@ -40,8 +41,11 @@ class KernelGlobals:
         warnings: modelled WARNs as ``(message, function)``, oldest first.
         in_kernel: system calls in flight.
         on_return: called whenever a system call has ended; oracles listen here.
+        on_dma: called whenever a device has touched a page; oracles listen here.
         misuses: breaches that the model itself noticed, as ``(invariant, message, function)``.
         dma_hits: what devices have done since the last look, as ``(group, report)``.
+        pages_op, dma_op: dropping references to pages, and a device's access to a page. Any device's access
+            excludes any drop, since which frame it meets is known only then; drops commute.
     """
 
     def __init__(self, core: Core, kernel: Kernel, spec: MachineSpec) -> None:
@@ -65,8 +69,10 @@ class KernelGlobals:
         self.warnings: list[tuple[str, str]] = []
         self.in_kernel = 0
         self.on_return: Callable[[], None] | None = None
+        self.on_dma: Callable[[], None] | None = None
         self.misuses: list[tuple[str, str, str]] = []
         self.dma_hits: list[tuple[str, DmaReport]] = []
+        self.pages_op, self.dma_op = Op("frames", "pages", False), Op("frames", "pages", True)
 
     def new_mm(self, comm: str, user: str, image: MmImage | None = None) -> Mm:
         """Create an mm with one user, empty or as the copy that ``image`` describes."""
@@ -85,7 +91,14 @@ class KernelGlobals:
     def note_dma(self, group: str, report: DmaReport) -> None:
         """Remember what a device did, for whoever judges it."""
         self.dma_hits.append((group, report))
+        if self.on_dma is not None:
+            self.on_dma()
+
+    async def put_pages(self) -> None:
+        """Declare that references to pages are about to be dropped. Kernel: ``put_page``."""
+        if self.core.controlled:
+            await point(self.pages_op)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy carries: everything but who listens."""
-        return self.__dict__ | {"on_return": None}
+        return self.__dict__ | {"on_return": None, "on_dma": None}

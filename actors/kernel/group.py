@@ -18,6 +18,7 @@ from actors.kernel.messages import (
     ContainerHasIommu,
     TableGroup,
 )
+from actors.kernel.tce_container import slot_of
 from actors.kernel.uapi import UserPointer
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Cell, Counter
@@ -60,6 +61,7 @@ class Group(Actor):
         self.device_name = device_name(index)
         self.device = Device(self.device_name, self.pe)
         self.host_table = self.make_host_table(dma32_window_size)
+        self.host_table.name = f"{self.id}.host_table"
         self.pe.set_window(0, self.host_table)
         self.pe.bypass = True
         self.file: Cell[File | None] = Cell(core, f"{self.id}.file", None)
@@ -254,9 +256,33 @@ class Group(Actor):
         self.pe.freeze()
 
     async def device_dma(self, iova: int, size: int, write: bool) -> DmaReport:
-        """Let the device access memory through its windows; what it hit."""
-        await self.touch_pe()
-        report = self.device.dma(iova, size, write)
+        """Let the device access memory through its windows; what it hit.
+
+        Each page is one step, translation and transfer: a bridge that is told to forget an entry waits for
+        transfers by it. Between two pages others may run.
+        """
+        report = DmaReport(0, False, None, [])
+        while report.fault is None and report.completed < size:
+            await self.touch_page(iova + report.completed)
+            done = len(report.hits)
+            report = self.device.go_on(report, iova, size, write)
+            self.world.note_dma(self.id, report._replace(hits=report.hits[done:]))
         self.core.event("dma", device=self.device_name, iova=iova, size=size, write=write, hits=report.hits)
-        self.world.note_dma(self.id, report)
         return report
+
+    async def touch_page(self, ioba: int) -> None:
+        """Declare a device's access to one page: the PE and its cache, the TCE, whatever frame it is."""
+        if not self.core.controlled:
+            return
+        entry = self.pe.entry_of(ioba)
+        while True:
+            await point(self.access(entry))
+            before, entry = entry, self.pe.entry_of(ioba)
+            if entry == before:
+                return
+
+    def access(self, entry: tuple[TceTable, int] | None) -> Op:
+        """A device's access to one page by an entry of a table; None where no table translates."""
+        frame = self.world.dma_op
+        also = (frame,) if entry is None else (frame, slot_of(*entry, write=False))
+        return Op("device", self.pe_op.object, True, also=also)

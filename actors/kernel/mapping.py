@@ -87,7 +87,13 @@ class Mapping(ContainerState):
         if ret:
             return ret
         async with self.tables_stay(container):
+            if not await self.may_still_map(container):
+                return -EPERM
             return await self.tce_iommu_map(container, param)
+
+    async def may_still_map(self, container: TceContainer) -> bool:
+        """Whether no DISABLE has come since the first look; only a v1 container is ever disabled."""
+        return container.v2 or await container.enabled.get()
 
     async def tce_iommu_map(self, container: TceContainer, param: DmaMap) -> int:
         """Map ``param.size`` bytes; an error leaves none of the range's entries mapped."""
@@ -249,10 +255,16 @@ class Mapping(ContainerState):
         hpas = await call(mm, MmIommuMapRange(ua, count, shift))
         if hpas is None:
             return False
+        if self.core.controlled:
+            await point(table.sweep())
+        table.check("tce_iommu_build_v2")
+        before = table.hw.live_count
         table.hw.ensure_levels(index, count)
         cleared = table.hw.clear(index, count)
         table.hw.store(index, hpas, perm)
         table.hw.set_uas(index, ua, count)
+        if self.core.tracing:
+            self.core.trace(table.sweep(), before, table.hw.live_count)
         if len(cleared.indices):
             await self.let_go_run(container, table, index, count, cleared)
         return True
@@ -288,10 +300,12 @@ class Mapping(ContainerState):
             return pfn
         hpa = pfn << self.memory.page_shift | ua & (self.memory.page_size - 1)
         if not self.tce_page_is_contained(hpa, shift):
+            await self.world.put_pages()
             self.release_uncontained(table, pfn)
             return -EPERM
         ret, old = await self.iommu_tce_xchg(table, index, hpa, perm, None)
         if ret:
+            await self.world.put_pages()
             self.memory.unpin(pfn, table.name)
             return ret
         if old.perm:
@@ -316,12 +330,14 @@ class Mapping(ContainerState):
 
         Kernel: arch/powerpc/platforms/powernv/pci-ioda-tce.c, ``pnv_tce``.
         """
+        if self.core.controlled:
+            await point(table.levels(view, write=False))
         while depth := table.hw.missing_depth(index, view):
             if self.core.fails("pnv_alloc_tce_level.view" if view else "pnv_alloc_tce_level"):
                 return -ENOMEM
             level = table.hw.new_level()
             if self.core.controlled:
-                await point(table.view(index) if view else table.slot(index))
+                await point(table.levels(view, write=True))
             self.install_level(table, index, level, depth, view)
         return 0
 
@@ -397,6 +413,7 @@ class Mapping(ContainerState):
         if container.v2:
             await self.tce_iommu_unuse_page_v2(container, table, old.ua)
         else:
+            await self.world.put_pages()
             self.memory.unpin(old.hpa >> self.memory.page_shift, table.name)
 
     def mark_dirty(self, pfns: int | NDArray[np.uint64]) -> None:
@@ -447,7 +464,13 @@ class Mapping(ContainerState):
         end = index + count
         self.watch_clear(count)
         if self.nobody_can_disturb():
+            if self.core.controlled:
+                await point(table.sweep())
+            table.check("tce_iommu_clear")
+            before = table.hw.live_count
             cleared = table.hw.clear(index, count)
+            if self.core.tracing:
+                self.core.trace(table.sweep(), before, table.hw.live_count)
             if len(cleared.indices):
                 await self.let_go_run(container, table, index, count, cleared)
             return
@@ -483,5 +506,6 @@ class Mapping(ContainerState):
             if mm is not None:
                 await call(mm, MmIommuUnmapRange(cleared.uas, table.hw.it_page_shift))
         else:
+            await self.world.put_pages()
             self.memory.unpin(pfns, table.name)
         await self.kill_after_run(container, table, index, count)

@@ -149,7 +149,7 @@ class MmIommuGet(Request[str | None], frozen=True, gc=False):
 
 
 class MmIommuFind(Request[str | None], frozen=True, gc=False):
-    """Find the region with exactly this range without holding it (no longer done by today's kernel)."""
+    """Find the region with exactly this range without holding it; its name or None."""
 
     serves: ClassVar[str] = "mm_iommu_find"
     ua: Ua

@@ -142,6 +142,7 @@ class MmState(Actor):
     async def exit_mmap(self) -> None:
         """Unmap everything; pages with pins stay allocated. Kernel: mm/mmap.c, ``exit_mmap``."""
         async with self.mmap_lock.write():
+            await self.world.put_pages()
             for vma in self.vmas:
                 self._zap(vma.first, vma.last - vma.first)
             self.vmas = []
@@ -242,6 +243,7 @@ class MmState(Actor):
         self.vmas = sorted([*self.vmas, vma])
 
     async def _remove(self, first: int, last: int) -> None:
+        await self.world.put_pages()
         for vma in self._split(first, last):
             self._zap(vma.first, vma.last - vma.first)
             if vma.locked:

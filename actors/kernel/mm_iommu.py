@@ -72,6 +72,16 @@ class Mm(MmCalls):
                 return region.name
         return None
 
+    async def mm_iommu_find(self, ua: Ua, entries: int) -> str | None:
+        """Find the region with exactly this range; its name is good for comparing unless it is held already.
+
+        Context: takes ``mem_list_mutex``; may sleep. Kernel: ``mm_iommu_find``, up to v4.20.
+        """
+        async with self.mem_list_mutex:
+            await self.mem_list.read()
+            region = self.mem_list.exact(ua, entries)
+            return None if region is None else region.name
+
     async def mm_iommu_new(self, ua: Ua, entries: int) -> NewRegion:
         """Charge, pin and publish a region of ``entries`` kernel pages.
 
@@ -93,6 +103,7 @@ class Mm(MmCalls):
             reply = await self.mm_iommu_publish(region)
             if reply.ret == 0 and reply.mem == region.name:
                 return reply
+            await self.world.put_pages()
             self.undo_pins(pfns)
             await self.account_locked_vm(-entries)
             return reply
@@ -129,6 +140,7 @@ class Mm(MmCalls):
         pfns = parts[1] if len(parts) == 2 else np.concatenate(parts)
         if len(pfns) == entries:
             return 0, pfns
+        await self.world.put_pages()
         self.memory.unpin(pfns, f"{self.id}.regions")
         return self.short_pin(entries, [len(part) for part in parts[1:]]), nothing
 
@@ -230,8 +242,9 @@ class Mm(MmCalls):
     async def mm_iommu_free(self, mem: str) -> None:
         """Drop the pins of an unlinked region and free it. Kernel: ``mm_iommu_free``."""
         region = self.region(mem)
-        await free(region.name, region.used, region.mapped)
+        await self.world.put_pages()
         self.mm_iommu_unpin(region)
+        await free(region.name, region.used, region.mapped)
         del self.regions[mem]
 
     def mm_iommu_unpin(self, region: Region) -> None:
@@ -294,18 +307,26 @@ class Mm(MmCalls):
     async def mm_iommu_mapped_dec(self, mem: str) -> None:
         """Count one TCE less; the last TCE into a forsaken region frees it.
 
-        Context: may sleep, so not inside an RCU read section; the TCE itself keeps the region.
-        Kernel: ``mm_iommu_mapped_dec``.
+        The TCE itself keeps the region, but no longer than until it is counted down; from there on a read
+        section does.
+
+        Context: may sleep, so not inside an RCU read section. Kernel: ``mm_iommu_mapped_dec``.
         """
         region = self.region(mem)
-        if not await region.mapped.add_unless(-1, 1):
-            self.world.misuse("J-R3", f"{mem}: a TCE less than none", "mm_iommu_mapped_dec")
-        elif await region.used.get() == 0:
+        async with self.world.rcu.read_lock():
+            if not await region.mapped.add_unless(-1, 1):
+                self.world.misuse("J-R3", f"{mem}: a TCE less than none", "mm_iommu_mapped_dec")
+                return
+            forsaken = await region.used.get() == 0
+        if forsaken:
             await self.mm_iommu_reap(region)
 
     async def mm_iommu_reap(self, region: Region) -> None:
-        """Free a region that nobody registers and no TCE points into any more."""
+        """Free a region that nobody registers and no TCE points into, unless somebody else has done so."""
         async with self.mem_list_mutex:
+            await self.mem_list.read()
+            if not self.mem_list.holds(region):
+                return
             if await region.used.get() or not await region.mapped.compare_exchange(1, 0):
                 return
             await self.mm_iommu_release(region)
@@ -319,6 +340,8 @@ class Mm(MmCalls):
         Returns:
             The real addresses, shape (count,), or None when not every page could be mapped one by one.
         """
+        async with self.list_stays():
+            await self.mem_list.read()
         spans: list[tuple[Region, int, int]] = []
         at, end = int(ua), ua + (count << page_shift)
         while at < end:
@@ -354,6 +377,8 @@ class Mm(MmCalls):
 
     async def mm_iommu_unmap_range(self, uas: NDArray[np.uint64], page_shift: int) -> None:
         """Count TCEs less, given the addresses in their view slots, shape (n,)."""
+        async with self.list_stays():
+            await self.mem_list.read()
         left = uas
         while len(left):
             region = self.mem_list.containing(int(left[0]), 1)
@@ -366,5 +391,5 @@ class Mm(MmCalls):
                 inside = (left >= np.uint64(region.ua)) & (left < np.uint64(region.end))
                 left, count = left[~inside], int(inside.sum())
             await region.mapped.add(-min(count, region.mapped.value - 1))
-            if region.mapped.value == 1 and region.used.value == 0:
+            if await region.used.get() == 0 and region.mapped.value == 1:
                 await self.mm_iommu_reap(region)

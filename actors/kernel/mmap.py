@@ -162,6 +162,7 @@ class MmCalls(MmPages):
             return -EINVAL
         first, last = self._pages(addr, size)
         async with self.mmap_lock.read():
+            await self.world.put_pages()
             for vma in self._inside(first, last):
                 per_page = 1 << (vma.shift - self.memory.page_shift)
                 if vma.locked or vma.first % per_page or (per_page > 1 and self.huge_pages_stay()):

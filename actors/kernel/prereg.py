@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, ESRCH
 
-from actors.kernel.messages import MmIommuForsake, MmIommuGet, MmIommuNew, MmIommuPut, NewRegion
+from actors.kernel.messages import (
+    MmIommuFind,
+    MmIommuForsake,
+    MmIommuGet,
+    MmIommuNew,
+    MmIommuPut,
+    NewRegion,
+)
 from actors.kernel.tce_container import ContainerState, TceContainer
 from actors.kernel.uapi import REGISTER_MEMORY, RegisterMemory, UserPointer
 from actors.runtime.ops import call
@@ -94,11 +101,13 @@ class Prereg(ContainerState):
 
     async def registered_already(self, container: TceContainer, mem: str) -> bool:
         """Whether this container has registered a region, so that it must not do so again."""
-        return mem in await container.prereg_list.walk()
+        await container.prereg_list.read()
+        return container.prereg_list.holds(mem)
 
     async def registered_here(self, container: TceContainer, mem: str) -> bool:
         """Whether this container has registered a region, so that it may take that back."""
-        return mem in await container.prereg_list.walk()
+        await container.prereg_list.read()
+        return container.prereg_list.holds(mem)
 
     async def tce_iommu_list_region(self, container: TceContainer, mm: str, mem: str) -> int:
         """Put a region that was just referenced on the container's list and enable the container.
@@ -113,8 +122,11 @@ class Prereg(ContainerState):
         return 0
 
     async def no_list_element(self, mm: str, mem: str) -> int:
-        """The element of the list could not be allocated: undo, and -ENOMEM."""
-        await call(mm, MmIommuPut(mem))
+        """The element of the list could not be allocated: undo, and -ENOMEM.
+
+        A region that another container left to its TCEs was found by its range, so there may be some.
+        """
+        await call(mm, MmIommuForsake(mem))
         return -ENOMEM
 
     async def tce_iommu_unregister_pages(self, container: TceContainer, vaddr: Ua, size: int) -> int:
@@ -132,17 +144,24 @@ class Prereg(ContainerState):
         mm = await self.mm_of(container)
         if mm is None:
             return -ESRCH
-        mem = await self.find_region(mm, vaddr, size // page)
+        mem = await self.find_registration(container, mm, vaddr, size // page)
         if mem is None:
-            return -ENOENT
-        if not await self.registered_here(container, mem):
-            await self.put_back(mm, mem)
             return -ENOENT
         return await self.drop_registration(container, mm, mem)
 
+    async def find_registration(
+        self, container: TceContainer, mm: str, vaddr: Ua, entries: int
+    ) -> str | None:
+        """Find the region that this container has registered as exactly this range, or None.
+
+        No reference is taken: it could become the last one, with nobody left to drop it. What is on the
+        container's own list stays while its lock is held, and another region is only compared with it.
+        """
+        mem = await call(mm, MmIommuFind(vaddr, entries))
+        return mem if mem is not None and await self.registered_here(container, mem) else None
+
     async def drop_registration(self, container: TceContainer, mm: str, mem: str) -> int:
-        """Drop the reference that the lookup took, then the list's own, whose result is the answer."""
-        await self.put_back(mm, mem)
+        """Drop the reference of the container's list; what comes of it is the answer of UNREGISTER."""
         return await self.tce_iommu_prereg_free(container, mm, mem)
 
     async def tce_iommu_prereg_free(self, container: TceContainer, mm: str, mem: str) -> int:

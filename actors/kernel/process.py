@@ -8,7 +8,7 @@ the process clones another. Invariants that live here: J-M2, J-K1.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from errno import EINVAL
+from errno import EAGAIN, EINVAL
 from typing import TYPE_CHECKING, Any
 
 from actors.kernel import messages as m
@@ -18,7 +18,7 @@ from actors.runtime.cells import Cell
 from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.messages import Request
 from actors.runtime.ops import Op, call, point
-from actors.runtime.sync import Mutex
+from actors.runtime.sync import Completion, Mutex
 
 if TYPE_CHECKING:
     from actors.kernel.globals import KernelGlobals
@@ -36,6 +36,7 @@ class Process(Files):
             alive stays so until it is done.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
+        left_alone: what an execve waits for until its task is the only one; None while none waits.
     """
 
     callers_are_threads = True
@@ -45,6 +46,7 @@ class Process(Files):
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
         self.threadgroup_lock = Mutex(world.core, f"{self.id}.threadgroup_lock")
         self.gone = False
+        self.left_alone: Completion | None = None
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
         self.tasks = [self.new_task()]
@@ -112,6 +114,8 @@ class Process(Files):
             await self.do_exit(task)
             raise
         if await self.exiting.get() or task.fatal_signal:
+            if self.world.on_return is not None:
+                self.world.on_return()
             await self.do_exit(task)
             raise TaskKilled(self.name)
         self.idle.append(task)
@@ -196,12 +200,31 @@ class Process(Files):
         return child.id
 
     async def sys_execve(self, comm: str) -> int:
-        """execve: a new address space; descriptors stay but those marked close-on-exec. 0.
+        """execve: a new address space; descriptors stay but those marked close-on-exec.
+
+        Returns:
+            0, or -EAGAIN when another task of the process was first, which ends this one.
 
         Kernel: fs/exec.c, ``begin_new_exec``, ``exec_mmap``.
         """
         task: Task = self.core.current.task
-        await self.kill_other_tasks(task)
+        old = None
+        while old is None:
+            if await self.kill_other_tasks(task):
+                return -EAGAIN
+            async with self.threadgroup_lock:
+                if len(self.tasks) == 1:
+                    old = await self.exec_mmap(task, comm)
+        await call(old, m.Mmput(task.name))
+        await self.close_files(sorted(self.cloexec))
+        self.cloexec.clear()
+        return 0
+
+    async def exec_mmap(self, task: Task, comm: str) -> str:
+        """Give the process, whose only task this is, a new address space; the id of the old one.
+
+        Context: ``threadgroup_lock`` held.
+        """
         if self.core.controlled:
             await point(self.exiting.writing())
         old, self.name = self.mm, comm
@@ -209,10 +232,7 @@ class Process(Files):
         task.mm, task.comm = self.mm, comm
         for cpu in self.world.cpus:
             await call(cpu, m.SwitchMm(self.id, self.mm))
-        await call(old, m.Mmput(task.name))
-        await self.close_files(sorted(self.cloexec))
-        self.cloexec.clear()
-        return 0
+        return old
 
     async def run_on(self, cpu: str) -> bool:
         """Let a CPU run this process; False when it is exiting or gone."""
@@ -254,19 +274,27 @@ class Process(Files):
             assert mm is not None
             await call(mm, m.Mmput(task.name))
 
-    async def kill_other_tasks(self, survivor: Task) -> None:
-        """End all tasks but one: now, or when their system call returns. Kernel: fs/exec.c, ``de_thread``.
+    async def kill_other_tasks(self, survivor: Task) -> int:
+        """End all tasks but one and wait until they have: now, or when their system call returns.
 
-        Simplified: the survivor does not wait for those in the kernel; they have nothing of the new
-        program.
+        Returns:
+            0, or -EAGAIN with nothing done when the task is itself to be ended.
+
+        Kernel: fs/exec.c, ``de_thread``.
         """
-        if len(self.tasks) == 1:
-            return
-        if self.core.controlled:
-            await point(self.exiting.writing())
-        for task in self.tasks:
-            task.fatal_signal = task is not survivor
-        await self.kill_idle_tasks()
+        while len(self.tasks) > 1:
+            if self.core.controlled:
+                await point(self.exiting.writing())
+            if survivor.fatal_signal:
+                return -EAGAIN
+            for task in self.tasks:
+                task.fatal_signal = task is not survivor
+            await self.kill_idle_tasks()
+            if len(self.tasks) > 1:
+                self.left_alone = Completion(self.core, f"{self.id}.left_alone", "its other tasks")
+                await self.left_alone.wait()
+                self.left_alone = None
+        return 0
 
     async def do_exit(self, task: Task) -> None:
         """End a task: first its mm, then (the last task) the files, then the last context switch.
@@ -287,6 +315,8 @@ class Process(Files):
         if self.core.controlled and self.task_numbers > 1:
             await point(self.tasks_write)
         self.tasks.remove(task)
+        if len(self.tasks) == 1 and self.left_alone is not None:
+            self.left_alone.complete()
         if not self.tasks:
             await self.exit_files()
             async with self.threadgroup_lock:

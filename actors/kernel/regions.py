@@ -1,4 +1,4 @@
-"""Regions of pre-registered memory and the list of those that an mm has.
+"""Regions of pre-registered memory, the list of those that an mm has, and that of a container.
 
 Kernel: arch/powerpc/mm/book3s64/iommu_api.c.
 
@@ -19,6 +19,8 @@ from actors.runtime.core import Core
 from hw import Ua
 
 BY_ADDRESS = attrgetter("ua")
+SPARE = 64
+"""Gaps that a :class:`PreregList` may always have: a dict is walked past the entries it no longer has."""
 
 
 class Region:
@@ -68,6 +70,15 @@ class RegionList(KList[Region]):
         """Place a region in order."""
         insort(self.items, item, key=BY_ADDRESS)
 
+    def take(self, item: Region) -> None:
+        """Take a region out, found by its address.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        at = bisect_left(self.items, item.ua, key=BY_ADDRESS)
+        del self.items[self.items.index(item, at)]
+
     def exact(self, ua: int, entries: int) -> Region | None:
         """The region of exactly this range, or None."""
         items, at = self.items, bisect_left(self.items, ua, key=BY_ADDRESS)
@@ -96,3 +107,56 @@ class RegionList(KList[Region]):
                 return items[at]
             at += 1
         return None
+
+
+class PreregList(KList[str]):
+    """``container->prereg_list``: names of registered regions, the most recent first.
+
+    An element is found by its name at once, where the kernel goes through the list; which of them is
+    found, and in what order a walk meets them, is the same.
+    """
+
+    __slots__ = ("elements", "next", "places")
+
+    @property
+    def items(self) -> list[str]:
+        """The names, first to last; a list of its own for whoever asks."""
+        return list(reversed(self.elements.values()))
+
+    @items.setter
+    def items(self, names: list[str]) -> None:
+        self.next = 0
+        self.elements: dict[int, str] = {}
+        self.places: dict[str, list[int]] = {}
+        for name in reversed(names):
+            self.put(name)
+
+    @property
+    def first(self) -> str | None:
+        """The most recent name; None when there is none."""
+        return next(reversed(self.elements.values()), None)
+
+    def put(self, item: str) -> None:
+        """Place a name at the head."""
+        self.elements[self.next] = item
+        self.places.setdefault(item, []).append(self.next)
+        self.next += 1
+
+    def take(self, item: str) -> None:
+        """Take out the first element of a name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        places = self.places.get(item)
+        if not places:
+            raise ValueError(item)
+        del self.elements[places.pop()]
+        if not places:
+            del self.places[item]
+        if self.next > 2 * len(self.elements) + SPARE:
+            self.items = self.items
+
+    def holds(self, item: str) -> bool:
+        """Whether a name is there."""
+        return item in self.places

@@ -120,12 +120,16 @@ class SpaprTce(Prereg, Windows, Eeh):
         """
         async with container.lock:
             if await container.enabled.get():
+                await container.enabled.set(False)
                 await self.tce_iommu_clear_before_disable(container)
-            await self.disable_locked(container)
+                await self.uncharge_window(container)
         return 0
 
     async def tce_iommu_clear_before_disable(self, container: TceContainer) -> None:
-        """Clear every TCE, so that no page stays pinned that nobody pays for."""
+        """Clear every TCE, so that no page stays pinned that nobody pays for.
+
+        Context: the gate is closed, so a MAP that comes after finds it so (:meth:`may_still_map`).
+        """
         async with self.nobody_maps(container):
             for cell in container.tables:
                 table = await cell.get()
@@ -134,9 +138,12 @@ class SpaprTce(Prereg, Windows, Eeh):
 
     async def disable_locked(self, container: TceContainer) -> None:
         """Close the gate and uncharge, if it was open."""
-        if not await container.enabled.get():
-            return
-        await container.enabled.set(False)
+        if await container.enabled.get():
+            await container.enabled.set(False)
+            await self.uncharge_window(container)
+
+    async def uncharge_window(self, container: TceContainer) -> None:
+        """Give the charge of ENABLE back."""
         pages = await container.locked_pages.get()
         await self.account_locked_vm(await container.mm.get(), -pages)
 

@@ -9,6 +9,7 @@ from errno import EPERM
 from typing import TYPE_CHECKING
 
 from actors.kernel.messages import AccountLockedVm, Mmdrop, Mmgrab, TableGroup
+from actors.kernel.regions import PreregList
 from actors.kernel.task import Task
 from actors.kernel.uapi import UserPointer
 from actors.runtime.actor import Actor
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 IOMMU_TABLE_GROUP_MAX_TABLES = 2
 
 
+def slot_of(table: TceTable, index: int, write: bool) -> Op:
+    """The access to one TCE, by the kernel (with its slot of the userspace view) or by a device."""
+    return Op("slot", f"{table.name}[{index:#x}]", write, within=table.name)
+
+
 class IommuTable:
     """``struct iommu_table``: a hardware table and who refers to it.
 
@@ -38,18 +44,22 @@ class IommuTable:
     __slots__ = ("freed", "hw", "it_kref", "name")
 
     def __init__(self, core: Core, hw: TceTable, holder: str) -> None:
-        self.name = core.number("table")
+        self.name = hw.name = core.number("table")
         self.hw = hw
         self.it_kref = Refcount(core, f"{self.name}.it_kref", holder)
         self.freed = False
 
     def slot(self, index: int, write: bool = True) -> Op:
         """The access to one TCE together with its slot of the userspace view."""
-        return Op("slot", f"{self.name}[{index:#x}]", write, within=self.name)
+        return slot_of(self.hw, index, write)
 
     def view(self, index: int, write: bool = True) -> Op:
         """The access to a slot of the userspace view alone."""
         return Op("slot", f"{self.name}.it_userspace[{index:#x}]", write, within=self.name)
+
+    def levels(self, view: bool, write: bool) -> Op:
+        """The access to the pointers from level to level, of the table or of its userspace view."""
+        return Op("slot", f"{self.name}.{'view_levels' if view else 'levels'}", write, within=self.name)
 
     def check(self, place: str) -> None:
         """Follow a pointer to the table.
@@ -63,6 +73,10 @@ class IommuTable:
     def scan(self) -> Op:
         """A look over many entries."""
         return Op("slot", self.name, False)
+
+    def sweep(self) -> Op:
+        """A change of many entries in one step."""
+        return Op("slot", self.name, True)
 
     def __repr__(self) -> str:
         return f"<{self.name} 2^{self.hw.it_page_shift} x {self.hw.it_size}>"
@@ -96,7 +110,7 @@ class TceContainer:
             Cell(core, f"{self.name}.tables[{num}]", None) for num in range(IOMMU_TABLE_GROUP_MAX_TABLES)
         )
         self.group_list: KList[TableGroup] = KList(core, f"{self.name}.group_list")
-        self.prereg_list: KList[str] = KList(core, f"{self.name}.prereg_list")
+        self.prereg_list = PreregList(core, f"{self.name}.prereg_list")
         self.tables_lock = RwSem(core, f"{self.name}.tables_lock")
 
     async def free(self) -> None:
@@ -131,14 +145,19 @@ class ContainerState(Actor):
         """Whether a whole run of entries may be treated as one step.
 
         True when no other thread could touch the same region, table or container in between, and no
-        fault is armed that could stop the run half-way.
+        fault is armed that could stop the run half-way. The one step still declares all that it
+        touches: somebody may have been there before it who could have come in the middle.
         """
         return self.in_flight <= 1 and self.core.alone() and self.core.faults is None
+
+    def user_copy(self, arg: UserPointer, write: bool) -> Op:
+        """The access to the caller's memory; what nobody else knows no other access can meet."""
+        return Op("user-copy", f"user:{arg.name}", write) if arg.name else self.user_copy_op
 
     async def copy_from_user(self, arg: UserPointer, size: int) -> bytes | None:
         """Read ``size`` bytes of the caller's memory; None for a fault."""
         if self.core.controlled:
-            await point(self.user_copy_op)
+            await point(self.user_copy(arg, write=False))
         if self.core.fails("copy_from_user"):
             return None
         return arg.read(size)
@@ -146,7 +165,7 @@ class ContainerState(Actor):
     async def copy_to_user(self, arg: UserPointer, data: bytes) -> bool:
         """Write to the caller's memory; False for a fault."""
         if self.core.controlled:
-            await point(self.user_copy_op)
+            await point(self.user_copy(arg, write=True))
         return not self.core.fails("copy_to_user") and arg.write(data)
 
     async def tce_iommu_mm_bind(self, container: TceContainer) -> int:

@@ -149,12 +149,14 @@ class UserPointer:
     Args:
         data: the bytes that lie there; None for an address that is not mapped. Reading or writing
             beyond the end is a fault, as at the end of a mapping.
+        name: of memory that several threads hand to the kernel; "" for what only the caller knows.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "name")
 
-    def __init__(self, data: bytearray | None) -> None:
+    def __init__(self, data: bytearray | None, name: str = "") -> None:
         self.data = data
+        self.name = name
 
     def read(self, size: int) -> bytes | None:
         """Return ``size`` bytes, or None for a fault."""

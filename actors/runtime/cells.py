@@ -269,6 +269,18 @@ class KList(Shared, Generic[T]):
         """Place ``item``: at the head."""
         self.items.insert(0, item)
 
+    def take(self, item: T) -> None:
+        """Take ``item`` out: the first one, if it is there several times.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        self.items.remove(item)
+
+    def holds(self, item: T) -> bool:
+        """Whether ``item`` is there; whoever asks declares the look with :meth:`read` before."""
+        return item in self.items
+
     @types.coroutine
     def add(self, item: T) -> Generator[Op, Any, None]:
         """Put ``item`` at the head. Kernel: ``list_add``."""
@@ -287,9 +299,10 @@ class KList(Shared, Generic[T]):
             yield self.write_op or self.writing()
         if self.freed:
             raise self.misused()
-        if item not in self.items:
-            raise self.misused(f" (list_del of {item!r}, which is not on it)")
-        self.items.remove(item)
+        try:
+            self.take(item)
+        except ValueError:
+            raise self.misused(f" (list_del of {item!r}, which is not on it)") from None
         if self.core.tracing:
             self.core.trace(self.writing(), item, None)
 

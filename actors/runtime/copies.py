@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pickle import Pickler, Unpickler
+from threading import local
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 CONSTANTS = (type, FunctionType, np.ndarray, np.dtype)
 """Types of values that a copy shares with what it was copied from."""
 
-_restoring: list[Core] = []
+
+class _Restoring(local):
+    """The cores that machines are being restored on, the innermost last; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.cores: list[Core] = []
+
+
+_restoring = _Restoring()
 
 
 class Snapshot(NamedTuple):
@@ -59,19 +68,19 @@ def restore(core: Core, copy: Snapshot) -> Any:
 
 def core_of_copy() -> Core:
     """Return the core that the objects being restored from a copy belong to."""
-    if not _restoring:
+    if not _restoring.cores:
         raise EmulatorError("objects of a machine are restored by themselves")
-    return _restoring[-1]
+    return _restoring.cores[-1]
 
 
 @contextmanager
 def restoring(core: Core) -> Iterator[None]:
     """Make objects that are restored inside the block belong to ``core``."""
-    _restoring.append(core)
+    _restoring.cores.append(core)
     try:
         yield
     finally:
-        _restoring.pop()
+        _restoring.cores.pop()
 
 
 class _Pickler(Pickler):

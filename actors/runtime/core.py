@@ -311,8 +311,8 @@ class Core:
         return True
 
     def alone(self) -> bool:
-        """Whether the running thread is the only one that may ask the kernel for anything."""
-        return sum(not t.daemon for t in self.threads.values()) <= 1
+        """Whether no other thread can do anything but switch tasks on a CPU; a pending callback can."""
+        return sum(not t.bystander for t in self.threads.values()) <= 1
 
     def trace(self, op: Op, before: object = None, after: object = None, note: str = "") -> None:
         """Record an access of the running thread."""

@@ -70,7 +70,11 @@ class Livelock(Exception):
         self.recent = recent
 
 
-class ForeignAwait(EmulatorError):
+class ScenarioError(EmulatorError):
+    """A scenario has a mistake of its own, or asks for what no run can do; its author has to mend it."""
+
+
+class ForeignAwait(ScenarioError):
     """A scenario awaited something that is not the emulator's inside a controlled run.
 
     Attributes:

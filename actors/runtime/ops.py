@@ -44,14 +44,23 @@ class Op:
         guard: what decides whether the operation may happen now; None for one that never waits.
         mode: what the guard is asked for (``"read"``, ``"write"``); empty without a guard.
         within: the name of the whole that ``object`` is a part of, as a table of its slots; "" otherwise.
+        also: what else the same indivisible step touches, as a device's access does.
     """
 
-    __slots__ = ("guard", "kind", "mode", "object", "within", "write")
+    __slots__ = ("also", "guard", "kind", "mode", "object", "within", "write")
 
     def __init__(
-        self, kind: str, name: str, write: bool, guard: Guard | None = None, mode: str = "", within: str = ""
+        self,
+        kind: str,
+        name: str,
+        write: bool,
+        guard: Guard | None = None,
+        mode: str = "",
+        within: str = "",
+        also: tuple[Op, ...] = (),
     ) -> None:
         self.within = within
+        self.also = also
         self.kind = kind
         self.object = name
         self.write = write
@@ -60,6 +69,12 @@ class Op:
 
     def depends_on(self, other: Op) -> bool:
         """Whether the order of the two can matter: one object, or one inside the other; not both reads."""
+        if self.also or other.also:
+            return any(mine.meets(its) for mine in (self, *self.also) for its in (other, *other.also))
+        return self.meets(other)
+
+    def meets(self, other: Op) -> bool:
+        """:meth:`depends_on` for the two main accesses alone."""
         if not self.write and not other.write:
             return False
         return other.object in (self.object, self.within) or other.within == self.object

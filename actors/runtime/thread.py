@@ -22,6 +22,7 @@ class Thread:
         index: the order of creation; the tie-breaker of every choice.
         name: such as ``qemu`` or ``rcu:2``.
         daemon: True for one that may wait for ever (a kernel thread); it is no deadlock.
+        bystander: True once all that it can still do is to switch tasks on a CPU.
         frames: ``(actor, coroutine)`` pairs, innermost last.
         pending: the operation that the thread has declared and not yet performed.
         call: the request it is about to send, when ``pending`` is a message.
@@ -32,6 +33,7 @@ class Thread:
     """
 
     __slots__ = (
+        "bystander",
         "call",
         "daemon",
         "enabled",
@@ -55,6 +57,7 @@ class Thread:
         self.index = index
         self.name = name
         self.daemon = daemon
+        self.bystander = False
         self.frames: list[tuple[Actor, Coroutine[Any, Any, Any]]] = []
         self.pending: Op | None = None
         self.call: Call | None = None

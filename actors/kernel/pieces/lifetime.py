@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, nullcontext
+from errno import ENOMEM
 
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
@@ -118,9 +119,12 @@ class UnbalancedPut(Piece):
 
         async def tce_iommu_prereg_free(self, container: TceContainer, mm: str, mem: str) -> int:
             ret = await call(mm, MmIommuPut(mem))
-            if not ret and mem in await container.prereg_list.walk():
+            if ret:
+                return ret
+            await container.prereg_list.read()
+            if container.prereg_list.holds(mem):
                 await container.prereg_list.delete(mem)
-            return ret
+            return 0
 
 
 class ReleaseLoopInfinite(Piece):
@@ -138,10 +142,14 @@ class ReleaseLoopInfinite(Piece):
     class container(Container):
         async def tce_iommu_release_prereg(self, container: TceContainer, mm: str) -> None:
             warned = False
-            while listed := await container.prereg_list.walk():
-                if await self.tce_iommu_prereg_free(container, mm, listed[0]) and not warned:
+            while True:
+                await container.prereg_list.read()
+                mem = container.prereg_list.first
+                if mem is None:
+                    return
+                if await self.tce_iommu_prereg_free(container, mm, mem) and not warned:
                     warned = True
-                    self.world.warn(f"{listed[0]} is still mapped", "tce_iommu_release")
+                    self.world.warn(f"{mem} is still mapped", "tce_iommu_release")
 
 
 class ReleaseLeaksMappedRegion(Piece):
@@ -159,6 +167,10 @@ class ReleaseLeaksMappedRegion(Piece):
             for mem in await container.prereg_list.walk():
                 if await self.tce_iommu_prereg_free(container, mm, mem):
                     self.world.warn(f"{mem} is still mapped and leaks", "tce_iommu_release")
+
+        async def no_list_element(self, mm: str, mem: str) -> int:
+            await call(mm, MmIommuPut(mem))
+            return -ENOMEM
 
 
 class PreregElementAllocUnchecked(Piece):
@@ -202,6 +214,9 @@ class FindWithoutReference(Piece):
     class mm(Mm):
         async def mm_iommu_find(self, ua: Ua, entries: int) -> str | None:
             """Walk the list with neither mutex nor read section, as every reader then did."""
+            if not (self.core.controlled or self.core.tracing):
+                found = self.mem_list.exact(ua, entries)
+                return None if found is None else found.name
             for region in await self.mem_list.walk():
                 await region.mapped.get()
                 if region.ua == ua and region.entries == entries:

@@ -213,12 +213,15 @@ class V1DisableLiveTces(Piece):
     versions = "all"
     symptom = "pages stay pinned that nobody is charged for"
     trigger = "v1: MAP, then DISABLE"
-    remedy = "DISABLE clears every TCE first"
+    remedy = "DISABLE closes the gate, then clears every TCE; MAP looks at the gate again under tables_lock"
     invariants = ("J-L2",)
 
     class container(Container):
         async def tce_iommu_clear_before_disable(self, container: TceContainer) -> None:
             return None
+
+        async def may_still_map(self, container: TceContainer) -> bool:
+            return True
 
 
 class TceLevelRace(Piece):

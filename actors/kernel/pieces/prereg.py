@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
-from actors.kernel.messages import MmIommuPut, NewRegion
+from actors.kernel.messages import NewRegion
 from actors.kernel.mm_iommu import Mm
 from actors.kernel.regions import Region
 from actors.kernel.tce_container import TceContainer
 from actors.runtime.errors import KernelOops
-from actors.runtime.ops import call
+from hw import Ua
 
 
 class PartialPinPositive(Piece):
@@ -33,6 +33,34 @@ class PartialPinPositive(Piece):
             return chunks[-1] or super().short_pin(entries, chunks)
 
 
+class UnregisterBorrowsReference(Piece):
+    slug = "unregister-borrows-reference"
+    title = "the reference that UNREGISTER takes to look can become the last one of a region"
+    commit = (
+        'latent since "powerpc/mm/iommu/vfio_spapr_tce: Change mm_iommu_get to reference a region" (v5.0),'
+        " found by this emulator"
+    )
+    versions = "v5.0 and later"
+    symptom = "UNREGISTER is refused with -ENOENT, and yet the region stays pinned and charged for ever"
+    trigger = "UNREGISTER on a container of what only another one had registered, while TCEs point in"
+    remedy = "UNREGISTER compares with its own list and takes no reference"
+    invariants = ("J-R2", "J-Q1", "J-Q2")
+
+    class container(Container):
+        async def find_registration(
+            self, container: TceContainer, mm: str, vaddr: Ua, entries: int
+        ) -> str | None:
+            mem = await self.find_region(mm, vaddr, entries)
+            if mem is None or await self.registered_here(container, mem):
+                return mem
+            await self.put_back(mm, mem)
+            return None
+
+        async def drop_registration(self, container: TceContainer, mm: str, mem: str) -> int:
+            await self.put_back(mm, mem)
+            return await super().drop_registration(container, mm, mem)
+
+
 class UnregisterBusySwallowed(Piece):
     slug = "unregister-busy-swallowed"
     number = "22"
@@ -46,10 +74,12 @@ class UnregisterBusySwallowed(Piece):
     )
     invariants = ("J-R2", "J-Q1", "J-Q2")
 
-    class container(Container):
+    class container(UnregisterBorrowsReference.container):
         async def drop_registration(self, container: TceContainer, mm: str, mem: str) -> int:
-            ret = await self.tce_iommu_prereg_free(container, mm, mem)
-            await call(mm, MmIommuPut(mem))
+            # The list's reference first, the lookup's own after it: the wrong way round.
+            borrows = UnregisterBorrowsReference.container
+            ret = await super(borrows, self).drop_registration(container, mm, mem)
+            await self.put_back(mm, mem)
             return ret
 
 
@@ -99,6 +129,8 @@ class RcuReadersUnprotected(Piece):
 
     class mm(Mm):
         async def mm_iommu_lookup(self, ua: int, size: int) -> Region | None:
+            if not (self.core.controlled or self.core.tracing):
+                return self.mem_list.containing(ua, size)
             for region in await self.mem_list.walk():
                 await region.mapped.get()
                 if region.ua <= ua and ua + size <= region.end:
@@ -228,6 +260,7 @@ class ZeroSizeRegister(Piece):
 
 PIECES: tuple[type[Piece], ...] = (
     PartialPinPositive,
+    UnregisterBorrowsReference,
     UnregisterBusySwallowed,
     OverlapRaceEinval,
     RcuReadersUnprotected,

@@ -83,7 +83,7 @@ def another(stage: Stage, ua: int, pages: int) -> Region:
     region = Region(stage.core, Ua(ua), pfns, 16, 16)
     stage.mm.mem_list.items.append(region)
     stage.mm.regions[region.name] = region
-    stage.data.prereg_list.items.append(region.name)
+    stage.data.prereg_list.put(region.name)
     stage.mm.locked_vm.value += pages
     return region
 
@@ -114,13 +114,13 @@ def test_r2_a_count_without_a_lister_is_caught() -> None:
 
 def test_r2_a_region_listed_twice_is_caught() -> None:
     stage = Stage().v2()
-    stage.data.prereg_list.items.append("region:0")
+    stage.data.prereg_list.put("region:0")
     stage.only("J-R2", "container:0 lists region:0 2 times")
 
 
 def test_r2_a_listed_region_that_is_gone_is_caught() -> None:
     stage = Stage().v2()
-    stage.data.prereg_list.items.append("region:7")
+    stage.data.prereg_list.put("region:7")
     stage.only("J-R2", "container:0 lists region:7, no live region of mm:0 of qemu")
 
 
