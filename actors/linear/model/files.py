@@ -1,0 +1,221 @@
+"""Descriptors and processes: open, close, fork, exec, exit, and what the last close of a file does."""
+
+from __future__ import annotations
+
+from errno import EBADF, EBUSY, EMFILE, ENOENT
+
+from actors.linear.model.memory import MemoryCalls
+from actors.linear.model.values import (
+    Answer,
+    Container,
+    Dict,
+    File,
+    Local,
+    Mm,
+    Operation,
+    Process,
+    State,
+    Steps,
+    Unmodelled,
+)
+
+FIRST_FD = 3
+MAX_FDS = 4096
+GROUP_PATH = "/dev/vfio/"
+UNKNOWN = "?"
+"""A child whose name is not known, or not yet."""
+
+
+class FileCalls(MemoryCalls):
+    """The part of the model that is about files and processes.
+
+    A call that uses a descriptor is several steps: it finds the file, does its work, and lets go of the
+    file, which may have been closed meanwhile and then goes only now.
+    """
+
+    # -- descriptors ---------------------------------------------------------------------------
+
+    def install(self, state: State, op: Operation, file: File) -> tuple[State, int]:
+        """Enter a new file under the lowest free descriptor."""
+        number = state.serial
+        fds = state.processes[op.process].fds
+        fd = lowest(fds)
+        if fd < 0:
+            return state, fd
+        state = state._replace(files=state.files.put(number, file), serial=number + 1)
+        return state.with_process(op.process, fds=fds.put(fd, number)), fd
+
+    def sys_open(self, state: State, op: Operation, process: Process, path: str) -> Steps:
+        """open: a container, a group, ``/dev/null``."""
+        if path == "/dev/vfio/vfio":
+            number = state.serial
+            containers = state.containers.put(number, Container())
+            state = state._replace(containers=containers, serial=number + 1)
+            return [self.opened(state, op, File("container", number))]
+        if path == "/dev/null":
+            return [self.opened(state, op, File("null", 0))]
+        index = path.removeprefix(GROUP_PATH)
+        if not index.isdigit() or int(index) >= len(state.groups):
+            return [(state, Answer(-ENOENT))]
+        if state.groups[int(index)].opened:
+            return [(state, Answer(-EBUSY))]
+        return [self.opened(state.with_group(int(index), opened=True), op, File("group", int(index)))]
+
+    def opened(self, state: State, op: Operation, file: File) -> tuple[State, Local | Answer]:
+        """A new file has its descriptor."""
+        state, fd = self.install(state, op, file)
+        return state, Answer(fd)
+
+    def sys_dup(self, state: State, op: Operation, process: Process, fd: int) -> Steps:
+        """dup: another descriptor of the same file."""
+        number = process.fds.get(fd)
+        if number is None:
+            return [(state, Answer(-EBADF))]
+        return [(self.held(state, number), ("duplicated", number))]
+
+    def duplicated(self, state: State, op: Operation, number: int) -> Steps:
+        """The file that dup has found gets its second descriptor, whatever became of the first."""
+        fds = state.processes[op.process].fds
+        fd = lowest(fds)
+        if fd < 0:
+            return [(state, ("let_go", (number,), Answer(fd)))]
+        return self.ended(state.with_process(op.process, fds=fds.put(fd, number)), op, Answer(fd))
+
+    def sys_cloexec(self, state: State, op: Operation, process: Process, fd: int) -> Steps:
+        """fcntl(F_SETFD, FD_CLOEXEC)."""
+        if fd not in process.fds:
+            return [(state, Answer(-EBADF))]
+        return [(state.with_process(op.process, cloexec=process.cloexec | {fd}), Answer(0))]
+
+    def sys_close(self, state: State, op: Operation, process: Process, fd: int) -> Steps:
+        """close: the descriptor goes first, then the file, if nobody else uses it."""
+        number = process.fds.get(fd)
+        if number is None:
+            return [(state, Answer(-EBADF))]
+        fds, cloexec = process.fds.drop(fd), process.cloexec - {fd}
+        state = state.with_process(op.process, fds=fds, cloexec=cloexec)
+        return [(state, ("let_go", (number,), Answer(0)))]
+
+    # -- references to files -------------------------------------------------------------------
+
+    def held(self, state: State, number: int) -> State:
+        """One reference more to a file."""
+        file = state.files[number]
+        return state._replace(files=state.files.put(number, file._replace(refs=file.refs + 1)))
+
+    def dropped(self, state: State, number: int) -> State:
+        """One reference less; the last one closes the file."""
+        file = state.files[number]
+        if file.refs > 1:
+            return state._replace(files=state.files.put(number, file._replace(refs=file.refs - 1)))
+        state = state._replace(files=state.files.drop(number))
+        if file.kind == "container":
+            return self.without_container(state, file.target)
+        if file.kind == "group":
+            state = self.leave_container(state, file.target)
+            return state.with_group(file.target, opened=False)
+        if file.kind == "device":
+            state = state.with_group(file.target, devices=state.groups[file.target].devices - 1)
+            assert file.behind is not None
+            return self.dropped(state, file.behind)
+        return state
+
+    def without_container(self, state: State, container: int) -> State:
+        """Forget a container that no file and no group refers to."""
+        used = any(f.kind == "container" and f.target == container for f in state.files.values())
+        if used or state.containers[container].groups:
+            return state
+        return state._replace(containers=state.containers.drop(container))
+
+    def leave_container(self, state: State, group: int) -> State:
+        """A group leaves its container, if it is in one."""
+        raise NotImplementedError  # pragma: no cover - the VFIO part has it
+
+    def let_go(self, state: State, op: Operation, files: tuple[int, ...], answer: Answer) -> Steps:
+        """Let go of the files that a call has used, one after another; then it is done."""
+        state = self.dropped(state, files[0])
+        if files[1:]:
+            return [(state, ("let_go", files[1:], answer))]
+        return self.ended(state, op, answer)
+
+    # -- the end of calls and processes --------------------------------------------------------
+
+    def ended(self, state: State, op: Operation, answer: Answer) -> Steps:
+        """A call has done its work; the last one of an exiting process closes what that has open."""
+        process = state.processes[op.process]
+        state = state.with_process(op.process, calls=process.calls - 1)
+        if process.exiting and process.calls == 1 and process.fds:
+            return [(state, ("closing", answer))]
+        return [(state, answer)]
+
+    def closing(self, state: State, op: Operation, answer: Answer) -> Steps:
+        """Close one of the descriptors of a process that ends; the order is not promised."""
+        fds = state.processes[op.process].fds
+        if not fds:
+            return [(state, answer)]
+        steps: Steps = []
+        for fd, number in fds.items():
+            after = state.with_process(op.process, fds=fds.drop(fd))
+            step = (self.dropped(after, number), ("closing", answer))
+            if state.files[number].refs > 1 or state.files[number].kind in ("container", "null"):
+                return [step]
+            steps.append(step)
+        return steps
+
+    def sys_exit(self, state: State, op: Operation, process: Process) -> Steps:
+        """exit_group: no further call begins; descriptors are closed when none is under way."""
+        return [(state.with_process(op.process, exiting=True), Answer(None))]
+
+    def kill(self, state: State, op: Operation) -> Steps:
+        """SIGKILL."""
+        process = state.processes.get(op.process)
+        if process is None or process.exiting:
+            return [(state, Answer(None))]
+        state = state.with_process(op.process, exiting=True)
+        if process.fds and not process.calls:
+            return [(state, ("closing", Answer(None)))]
+        return [(state, Answer(None))]
+
+    def spawn(self, state: State, op: Operation) -> Steps:
+        """A process with an empty address space starts."""
+        number = state.serial
+        state = state._replace(
+            mms=state.mms.put(number, Mm()),
+            processes=state.processes.put(op.process, Process(number)),
+            serial=number + 1,
+        )
+        return [(state, Answer(None))]
+
+    def sys_fork(self, state: State, op: Operation, process: Process, child: str, share: bool) -> Steps:
+        """fork, or clone(CLONE_VM): first the address space, then the descriptors."""
+        if child == UNKNOWN:
+            raise Unmodelled("the name of a child whose parent did not live to hear it")
+        mm, number = process.mm, state.serial
+        if not share:
+            vmas = tuple(vma._replace(locked=False) for vma in state.mms[mm].vmas)
+            state = state._replace(mms=state.mms.put(number, Mm(vmas)), serial=number + 1)
+            mm = number
+        return [(state, ("forked", child, mm))]
+
+    def forked(self, state: State, op: Operation, child: str, mm: int) -> Steps:
+        """The child gets copies of all descriptors."""
+        process = state.processes[op.process]
+        for number in process.fds.values():
+            state = self.held(state, number)
+        copy = process._replace(mm=mm, exiting=False, calls=0)
+        state = state._replace(processes=state.processes.put(child, copy))
+        return self.ended(state, op, Answer(child))
+
+    def sys_exec(self, state: State, op: Operation, process: Process) -> Steps:
+        """execve: a new address space; descriptors stay but those marked."""
+        number = state.serial
+        closing = [process.fds[fd] for fd in sorted(process.cloexec)]
+        kept = Dict({fd: file for fd, file in process.fds.items() if fd not in process.cloexec})
+        state = state._replace(mms=state.mms.put(number, Mm()), serial=number + 1)
+        state = state.with_process(op.process, mm=number, fds=kept, cloexec=frozenset())
+        return [(state, ("let_go", tuple(closing), Answer(0)) if closing else Answer(0))]
+
+
+def lowest(fds: Dict[int, int]) -> int:
+    """The lowest free descriptor, or -EMFILE."""
+    return next((fd for fd in range(FIRST_FD, MAX_FDS) if fd not in fds), -EMFILE)

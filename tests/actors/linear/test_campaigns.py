@@ -1,0 +1,191 @@
+"""The check in campaigns: the mended kernel passes, kernels with races do not."""
+
+from __future__ import annotations
+
+from errno import EBUSY
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec import structs
+
+import actors
+from actors.check import Oracles, Violation
+from actors.explore import capture, explore, load_failure, replay, save_failure, scenarios
+from actors.explore.faults import FailNth
+from actors.explore.scenarios import builtin, builtin_names
+from actors.kernel.catalogue import find_kernel, piece_names
+from actors.kernel.composition import Piece
+from actors.kernel.container import Container
+from actors.kernel.tce_container import TceContainer
+from actors.linear import History, Linear, Recorder, Verdict, check, judgeable
+from actors.linear.oracle import LinearOracles
+from actors.linear.rules import SEQUENTIAL, UNSEEN
+from actors.machine import Machine
+from actors.program import Program, Step, ThreadSpec, load_program
+from hw import Ua
+
+SMALL = Path(scenarios.__file__).parent / "defects"
+
+
+class OnlyHistories(LinearOracles):
+    """Nobody looks at anything but the answers."""
+
+    def step(self) -> Violation | None:
+        return None
+
+    def quiescent(self, *, final: bool) -> list[Violation]:
+        self.recorder.look()
+        if final:
+            self.judge_history()
+        return self.violations
+
+
+class LinearAlone(Linear):
+    """Makes oracles that judge histories and nothing else."""
+
+    def __call__(self, machine: Machine, *, fatal: str = "") -> Oracles:
+        return OnlyHistories(machine, self, fatal)
+
+
+def without_expectations(program: Program) -> Program:
+    """The program, whatever its steps come to."""
+
+    def plain(step: Step) -> Step:
+        return structs.replace(step, ret=None, errno=None)
+
+    def plain_thread(thread: ThreadSpec) -> ThreadSpec:
+        return structs.replace(thread, steps=tuple(plain(step) for step in thread.steps))
+
+    return structs.replace(program, threads=tuple(plain_thread(thread) for thread in program.threads))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_the_mended_kernel_is_linearizable(name: str) -> None:
+    linear = Linear()
+    report = explore(builtin(name), "fixed", "random", schedules=12, oracles=linear)
+    assert (report.verdict, report.findings) == ("ok", ())
+    assert linear.judged >= 2
+
+
+RACES = {
+    "overlap-race-einval": "REGISTER_MEMORY(fd",
+    "default-window-double-create": "is charged",
+    "remove-pending-unlocked": "is charged",
+    "v2-mapped-inc-success": "MAP_DMA(fd",
+    "tce-view-race": "pages are pinned",
+    "tce-level-race": "pages are pinned",
+    "ioctl-vs-release": "MAP_DMA(fd",
+}
+"""Defect -> what the report of its small program says."""
+
+
+@pytest.mark.parametrize("slug", RACES)
+def test_answers_alone_give_a_race_away(slug: str) -> None:
+    program = without_expectations(load_program(SMALL / f"{slug}.json"))
+    report = explore(program, "fixed", "random", schedules=200, oracles=LinearAlone())
+    assert (report.verdict, report.invariant) == ("violation", "linearizability")
+    assert RACES[slug] in report.message
+    assert report.message.startswith("no sequential order ")
+
+
+def test_a_failure_is_kept_and_replayed_with_the_check(tmp_path: Path) -> None:
+    program, kernel = builtin("shared-region-register"), find_kernel("v6.12")
+    report = explore(program, kernel, "random", schedules=100, linear=True)
+    assert report.invariant == "linearizability"
+    assert report.failure is not None
+    path = save_failure(capture(program, kernel, report.failure), tmp_path)
+    again = replay(load_failure(path))
+    assert (again.invariant, again.message) == ("linearizability", report.message)
+
+
+def test_the_same_without_the_check_is_not_found() -> None:
+    report = explore(builtin("shared-region-register"), "v6.12", "random", schedules=100)
+    assert report.invariant != "linearizability"
+
+
+def test_a_kernel_that_the_model_cannot_stand_for_is_noted() -> None:
+    kernel = find_kernel("fixed", ["foreign-process-ioctl"])
+    report = explore(builtin("register-twice"), kernel, "random", schedules=2, linear=True)
+    assert [finding.invariant for finding in report.findings] == ["not-judged"]
+    assert "has no rule for foreign-process-ioctl" in report.findings[0].message
+
+
+class Yielding(Piece):
+    slug = "yielding"
+
+    class container(Container):
+        async def tce_iommu_unregister_pages(self, container: TceContainer, vaddr: Ua, size: int) -> int:
+            ret = await super().tce_iommu_unregister_pages(container, vaddr, size)
+            return 0 if ret == -EBUSY else ret
+
+
+def test_a_variant_of_your_own_is_held_to_the_kernel_that_it_changes() -> None:
+    kernel = find_kernel("fixed").with_piece(Yielding)
+    report = explore(builtin("map-vs-unregister"), kernel, "random", schedules=50, linear=True)
+    assert report.invariant == "linearizability"
+    assert "UNREGISTER_MEMORY(fd 3" in report.message
+    assert report.message.endswith("returned 0; the orders allow -EBUSY")
+
+
+def test_injected_failures_are_not_judged() -> None:
+    linear = Linear()
+    report = explore(
+        builtin("register-twice"), "fixed", "random", schedules=5, oracles=linear, faults=FailNth(0)
+    )
+    assert (report.verdict, report.findings) == ("ok", ())
+
+
+def test_every_piece_is_a_rule_or_unseen_or_refused() -> None:
+    slugs = set(piece_names())
+    assert slugs >= SEQUENTIAL.keys() | UNSEEN
+    assert not SEQUENTIAL.keys() & UNSEEN
+    for slug in slugs - SEQUENTIAL.keys() - UNSEEN:
+        assert slug in judgeable(find_kernel("fixed", [slug]))
+    assert judgeable("fixed") == judgeable("v6.12") == judgeable("v4.19") == ""
+
+
+async def a_day(machine: Machine) -> None:
+    """One call after another, of every kind."""
+    qemu = await machine.spawn("qemu")
+    ram = await qemu.mmap(1 << 20)
+    container, group = await qemu.open_container(), await qemu.open_group(0)
+    await group.set_container(container)
+    await container.set_iommu(actors.VFIO_SPAPR_TCE_v2_IOMMU)
+    await container.register_memory(ram)
+    await container.map_dma(iova=0, vaddr=ram.start, size=1 << 16)
+    child = await qemu.fork()
+    await container.info()
+    await container.unmap_dma(iova=0, size=1 << 16)
+    await child.exit()
+    await container.unregister_memory(ram)
+    await qemu.exit()
+
+
+class Keeping(Linear):
+    """Remembers what was judged."""
+
+    def judge(self, history: History) -> Verdict:
+        self.last = history
+        return super().judge(history)
+
+
+def test_the_typed_api_is_recorded_too() -> None:
+    linear = Keeping()
+    report = explore(a_day, "fixed", "random", schedules=1, oracles=linear)
+    assert (report.verdict, report.findings, linear.judged) == ("ok", (), 1)
+    calls = [call.op.call for call in linear.last.calls]
+    assert calls == [
+        "spawn", "mmap", "open", "open", *["ioctl"] * 4, "fork", "ioctl", "ioctl", "exit", "ioctl", "exit",
+        "look",
+    ]  # fmt: skip
+    assert check(linear.last).ok
+
+
+def test_a_machine_whose_orders_nobody_chooses_is_not_recorded() -> None:
+    async def main() -> None:
+        async with actors.open_machine(kernel="fixed") as machine:
+            with pytest.raises(ValueError, match="free runtime"):
+                Recorder(machine)
+
+    trio.run(main)
