@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actors.cli.clients import in_words
 from actors.cli.tables import Cell, Column, plural, print_line, print_table
-from actors.execute.play import Ending, PlayResult
+from actors.execute.play import Ending, PlayResult, Remains
 
 COLUMNS = (
     Column("stream"),
@@ -108,6 +107,14 @@ def left(ending: Ending) -> Cell:
     if not ending.clean and ending.borrowed is not None:
         return Cell(f"while borrowed {in_words(ending.borrowed)}", "red")
     return Cell("nothing", "green")
+
+
+def in_words(remains: Remains) -> str:
+    """What is left, the zeros left out."""
+    counts = remains._asdict().items()
+    return ", ".join(
+        plural(count, name.replace("_", " ").removesuffix("s")) for name, count in counts if count
+    )
 
 
 def print_notes(result: PlayResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from actors.cli.exits import BadInput, Ending
 from actors.cli.leftovers import Killed, is_well, show
 from actors.cli.options import json_option, kernel_option, switches
-from actors.cli.tables import plural, print_json, progress
+from actors.cli.tables import Advance, plural, print_json, progress
 from actors.execute.play import PlayResult, from_strace, play, play_killed, play_together
 from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
@@ -26,7 +26,10 @@ Examples:
   tcemu play qemu-nvme-ddw --kill-at 300 --borrow 1  SIGKILL after 300 calls, cpu 1 borrows the mm
   tcemu play qemu-eeh --kill-at every:50             killed at many points of its life
   tcemu play qemu-eeh qemu-nvme-ddw --interleave 7   two clients on one machine
+  tcemu play qemu-two-groups qemu-memory-hotplug --interleave 7 --share mm
+                                                     two clients in one address space
   tcemu play my-client.jsonl.gz --json               your recording, for a machine to read
+  tcemu play qemu-eeh --log run.jsonl                write all that happens; tcemu log reads it
 """
 
 RANDOM_POINTS = 16
@@ -95,6 +98,11 @@ def complete_stream(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="Play all clients on one machine, their calls interleaved as the seed draws.",
 )
 @click.option(
+    "--share",
+    type=click.Choice(["groups", "mm"]),
+    help="With --interleave: the clients name the same groups, or share an address space.",
+)
+@click.option(
     "--from-strace",
     "traces",
     multiple=True,
@@ -102,8 +110,11 @@ def complete_stream(ctx: click.Context, param: click.Parameter, incomplete: str)
     metavar="FILE",
     help="Play a log of strace -X raw, as far as such a log goes; may be repeated.",
 )
+@click.option("--log", "log_file", metavar="FILE", type=click.Path(), help="Write a log of the one play.")
 @json_option
-def command(files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, **how: Any) -> int:
+def command(
+    files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, log_file: str | None, **how: Any
+) -> int:
     """Play recorded clients, and say what they leave behind.
 
     Without a name: every built-in stream. A reply that differs from the recorded one is given its
@@ -114,7 +125,13 @@ def command(files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, **ho
     results: list[PlayResult | Killed] = []
     names = files or (() if traces else tuple(builtin_streams()))
     with ending.kept():
-        if how["interleave"] is not None:
+        if how["share"] and how["interleave"] is None:
+            raise BadInput("--share goes with --interleave SEED, which plays several clients on one machine")
+        if how["share"] and log_file is not None:
+            raise BadInput("--log: a log does not tell what clients share; leave --share out")
+        if log_file is not None:
+            with_log(names, traces, kernel, how, log_file, results)
+        elif how["interleave"] is not None:
             together(names, traces, kernel, how, results)
         else:
             for read, name in [(find_stream, name) for name in names] + [(strace, name) for name in traces]:
@@ -159,14 +176,9 @@ def one(stream: Stream, kernel: Kernel, how: dict[str, Any], results: list[PlayR
         point = None if kill_at is None else kill_at.number
         within(point, stream)
         with progress(stream.calls if point is None else point) as advance:
-            done = 0
-
-            def on_progress(calls: int) -> None:
-                nonlocal done
-                advance(calls - done, name)
-                done = calls
-
-            results.append(play(stream, kernel, kill_at=point, borrow=borrow, on_progress=on_progress))
+            watch, again = counted(advance, name), counted(advance, f"{name}: which defects?", stream.calls)
+            told = play(stream, kernel, kill_at=point, borrow=borrow, on_progress=watch, on_again=again)
+            results.append(told)
         return
     points = kill_at.points(stream.calls)
     killed = Killed(stream.file, kernel.name, [])
@@ -187,6 +199,49 @@ def within(point: int | None, stream: Stream) -> None:
         raise BadInput(f"{stream.file}: --kill-at: found {point}, expected at most its {stream.calls} calls")
 
 
+def with_log(
+    names: Sequence[str],
+    traces: Sequence[str],
+    kernel: Kernel,
+    how: dict[str, Any],
+    log_file: str,
+    results: list[PlayResult | Killed],
+) -> None:
+    """Play once, and write a log of it.
+
+    Raises:
+        BadInput: that would be several plays.
+    """
+    from actors.explore.clientlog import logged_play  # noqa: PLC0415 - only for --log
+    from actors.trace.header import clients_of  # noqa: PLC0415
+
+    kill_at: KillAt | None = how["kill_at"]
+    seed = how["interleave"]
+    if traces:
+        raise BadInput("--log: a log names its recordings, and --from-strace has none; leave one out")
+    if (len(names) > 1 and seed is None) or (kill_at is not None and kill_at.kind != "at"):
+        raise BadInput("--log: one log is of one play; name one stream and at most one --kill-at N")
+    if seed is not None and (kill_at is not None or how["borrow"]):
+        raise BadInput("--interleave plays clients to their end; it goes with neither --kill-at nor --borrow")
+    streams = [find_stream(name) for name in names]
+    point = None if kill_at is None else kill_at.number
+    within(point, streams[0])
+    clients = clients_of(streams, names, kill_at=point, borrow=how["borrow"], together=seed is not None)
+    with progress(streams[0].calls if point is None else point) as advance:
+        results.extend(logged_play(streams, kernel, clients, seed, log_file, counted(advance, names[0])))
+
+
+def counted(advance: Advance, name: str, done: int = 0) -> Callable[[int], None]:
+    """Turn the number of calls made so far into steps of a bar that shows ``done`` already."""
+
+    def on_progress(calls: int) -> None:
+        nonlocal done
+        advance(calls - done, name)
+        done = calls
+
+    return on_progress
+
+
 def together(
     names: Sequence[str], traces: Sequence[str], kernel: Kernel, how: dict[str, Any], results: list[Any]
 ) -> None:
@@ -198,7 +253,20 @@ def together(
     if how["kill_at"] is not None or how["borrow"]:
         raise BadInput("--interleave plays clients to their end; it goes with neither --kill-at nor --borrow")
     streams = [find_stream(name) for name in names] + [strace(name) for name in traces]
+    if how["share"] and len(streams) < 2:
+        raise BadInput("--share: one client shares with nobody; name two or more")
+    total = sum(stream.calls for stream in streams)
     try:
-        results.extend(play_together(streams, kernel, how["interleave"]))
+        with progress(total) as advance:
+            results.extend(
+                play_together(
+                    streams,
+                    kernel,
+                    how["interleave"],
+                    share=how["share"] or "",
+                    on_progress=counted(advance, f"{len(streams)} clients"),
+                    on_again=counted(advance, "which defects?", total),
+                )
+            )
     except ValueError as error:
         raise BadInput(f"--interleave: {error}") from None

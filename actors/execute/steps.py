@@ -65,6 +65,8 @@ class Execution:
         args = arguments(step, self.bases, self.machine.page_size)
         actor = step.actor if step.actor is not None else actor
         cpu = step.cpu if step.cpu is not None else cpu
+        if actor is not None and actor not in self.processes:
+            return Outcome(None, None, SKIPPED)
         carry: Carry = getattr(self, f"_{step.op}")
         try:
             if step.op == "run":

@@ -20,6 +20,7 @@ from actors.program.errors import ProgramError
 DOCUMENT_BYTES = 64 << 20
 LINE_BYTES = 1 << 20
 STREAM_BYTES = 256 << 20
+STREAM_LINES = 1 << 19
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -71,6 +72,8 @@ def read_lines(path: str | Path) -> Iterator[tuple[str, object]]:
             place, total = f"line {number}", total + len(line)
             if len(line) > LINE_BYTES or total > STREAM_BYTES:
                 raise ProgramError(file, place, f"longer than a line ({LINE_BYTES} bytes) or file may be")
+            if number > STREAM_LINES:
+                raise ProgramError(file, place, f"more than {STREAM_LINES} lines; a row may have repeat")
             _require_object(line, file, place)
             yield place, decode(line, file, place)
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generate import console, fidelity, kernels, patch
+from docs.generate import clients, console, fidelity, kernels, matrix, patch, reference
+from docs.generate.planted import planted_table
 
 PAGES = Path(__file__).parents[1]
 
@@ -27,7 +28,23 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "remedies": fidelity.remedies,
     "findings": fidelity.findings,
     "marked": fidelity.marked,
+    "planted": planted_table,
+    "clients": clients.abouts,
+    "client-reports": clients.reports,
+    "client-leftovers": clients.leftovers,
+    "client-remarks": clients.remarks,
+    "client-run": clients.commands,
+    "scenario-matrix": matrix.scenario_matrix,
+    "hunt-matrix": matrix.hunt_matrix,
+    "sight-matrix": matrix.sight_matrix,
+    "deviations": matrix.deviations,
+    "cli": reference.cli,
+    "invariants": reference.invariants,
+    "verdicts": reference.verdicts,
+    "ioctls": reference.ioctls,
+    "operations": reference.operations,
     "run": console.run,
+    "typed": console.typed,
     "source": console.source,
     "listing": console.listing,
     "output": console.output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -28,9 +29,19 @@ def output(name: str) -> str:
     return fenced("console", f"$ python examples/{name}.py\n{shown}")
 
 
+DIGEST = re.compile(r"-[0-9a-f]{8}\.json")
+"""The end of the name of a kept failure, which changes with the text of the kernel."""
+
+
 def run(command: str) -> str:
-    """A command and what it prints."""
-    return fenced("console", f"$ {command}\n{printed(command)}")
+    """A command and what it prints, digests in names of files left out."""
+    return fenced("console", f"$ {command}\n{DIGEST.sub('-....json', printed(command))}")
+
+
+def typed(command: str) -> str:
+    """A command that is run and whose output is not quoted: it holds seconds, or is of no interest."""
+    printed(command)
+    return fenced("console", f"$ {command}")
 
 
 @cache

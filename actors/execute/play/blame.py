@@ -48,8 +48,8 @@ def left_by(
             drop(group[: len(group) // 2])
             drop(group[len(group) // 2 :])
 
-    for group in (unlikely, likely, shown):
-        drop(group)
+    drop([*unlikely, *likely])
+    drop(shown)
     if not any(piece.defect for piece in kept):
         drop(differences)
         return tuple(piece.slug for piece in kept)

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from actors.execute.steps import Execution, Outcome
 from actors.kernel import uapi
-from actors.kernel.messages import Close, ContainerFreezePes, DeviceDma, Ioctl, Memory, Mmap
+from actors.kernel.messages import Clone, Close, ContainerFreezePes, DeviceDma, Ioctl, Memory, Mmap
 from actors.kernel.uapi import UserPointer
 from actors.machine import Machine
 from actors.program import Step, arguments, expand
@@ -63,21 +63,28 @@ class ClientExecution(Execution):
     Attributes:
         opened: every descriptor of an object, by actor and object.
         groups: by actor, which of the machine's groups stands for each group of the stream.
-        faults: what went wrong with the device's own accesses, as ``(object, reason)``.
-        dead: objects that a device call named when they had no descriptor.
+        faults: what went wrong with the device's own accesses, as ``(actor, object, reason)``.
+        dead: actors and objects that a device call named when they had no descriptor.
     """
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.opened: dict[tuple[int, str], list[int]] = {}
         self.groups: dict[int, tuple[int, ...]] = {}
-        self.faults: list[tuple[str, str]] = []
-        self.dead: list[str] = []
+        self.faults: list[tuple[int, str, str]] = []
+        self.dead: list[tuple[int, str]] = []
 
-    async def admit(self, actor: int, comm: str, groups: tuple[int, ...], memory: Sequence[Mmap]) -> None:
-        """Start the process of a client with its memory, and say which of the machine's groups it has."""
-        process = await self.machine.spawn(comm)
-        self.processes[actor] = process.id
+    async def admit(
+        self, actor: int, comm: str, groups: tuple[int, ...], memory: Sequence[Mmap], mm_of: int | None = None
+    ) -> None:
+        """Start the process of a client with its memory, and say which of the machine's groups it has.
+
+        With ``mm_of`` it shares the address space of that client: a child by clone(CLONE_VM).
+        """
+        if mm_of is None:
+            self.processes[actor] = (await self.machine.spawn(comm)).id
+        else:
+            self.processes[actor] = await self.call(mm_of, Clone(comm, share_mm=True))
         self.names[actor] = {}
         self.groups[actor] = groups
         for mapping in memory:
@@ -158,7 +165,7 @@ class ClientExecution(Execution):
             process: Any = self.machine.core.actors[self.processes[actor]]
             lives = number in process.files
         if not lives:
-            self.dead.append(step.fd or "")
+            self.dead.append((actor, step.fd or ""))
             return Outcome(-EBADF)
         return Outcome(step.observed.ret if step.observed is not None else None)
 
@@ -181,11 +188,11 @@ class ClientExecution(Execution):
         """Let the device itself access memory by bus address."""
         target = self.actor_behind(actor, fd)
         if target is None:
-            self.dead.append(fd)
+            self.dead.append((actor, fd))
             return Outcome(None)
         report = await self.machine.request(target, DeviceDma(iova, size, write))
         if report.fault is not None:
-            self.faults.append((fd, str(report.fault)))
+            self.faults.append((actor, fd, str(report.fault)))
         return Outcome(None)
 
     def actor_behind(self, actor: int, name: str) -> str | None:

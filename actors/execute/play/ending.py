@@ -8,6 +8,7 @@ from typing import NamedTuple
 from actors.execute.play.remains import Remains
 from actors.execute.play.session import Session
 from actors.runtime.errors import Deadlock, KernelOops, Livelock
+from actors.runtime.explain import explained_on_signal
 from hw import HardwareError
 
 BREAKDOWNS: tuple[tuple[type[Exception], str], ...] = (
@@ -49,7 +50,8 @@ class Ending(NamedTuple):
 def ended(session: Session, body: Callable[[], Ending]) -> Ending:
     """Run ``body``; when the modelled kernel breaks down in it, that is the ending."""
     try:
-        return body()
+        with explained_on_signal(session.core):
+            return body()
     except BREAKS as problem:
         return broken(session, problem)
 

@@ -36,7 +36,7 @@ def registration(execution: ClientExecution, step: Step, actor: int) -> Registra
     if region is None:
         return Registration()
     driver = driver_of(execution, step, actor)
-    listed = driver is not None and region.name in driver.prereg_list.items
+    listed = driver is not None and driver.prereg_list.holds(region.name)
     return Registration(region.used.value, region.mapped.value > 1, listed)
 
 
@@ -70,7 +70,7 @@ def region_at(execution: ClientExecution, step: Step, actor: int) -> Region | No
     mm = execution.machine.core.actors[process.mm]
     assert isinstance(mm, Mm)
     entries = step.size.offset // execution.machine.page_size
-    return next((r for r in mm.mem_list if r.ua == step.vaddr.offset and r.entries == entries), None)
+    return mm.mem_list.exact(step.vaddr.offset, entries)
 
 
 def driver_of(execution: ClientExecution, step: Step, actor: int) -> TceContainer | None:

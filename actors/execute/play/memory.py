@@ -7,7 +7,8 @@ touch or overlap come from; pages are allocated when they are first pinned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from actors.kernel.messages import Mmap
 from actors.program import Step, Stream
@@ -35,6 +36,27 @@ def memory_of(stream: Stream) -> list[Mmap]:
         Mmap(start, end - start, True, True, False, stream.backing_shift, False)
         for start, end in merged(there)
     ]
+
+
+def shared_memory(streams: Sequence[Stream]) -> list[Mmap]:
+    """Return the mappings of one address space that holds everything the clients name.
+
+    Raises:
+        ValueError: two of them want pages of different sizes at one address.
+    """
+    sizes: dict[int, list[tuple[int, int]]] = {}
+    for stream in streams:
+        for mapping in memory_of(stream):
+            sizes.setdefault(mapping.shift, []).append((mapping.addr, mapping.addr + mapping.size))
+    there = [
+        Mmap(start, end - start, True, True, False, shift, False)
+        for start, end, shift in sorted((*each, shift) for shift in sizes for each in merged(sizes[shift]))
+    ]
+    for low, high in pairwise(there):
+        if low.addr + low.size > high.addr:
+            pages = f"{1 << low.shift >> 10} KiB and {1 << high.shift >> 10} KiB"
+            raise ValueError(f"one address space has one size of page at {high.addr:#x}, found {pages}")
+    return there
 
 
 def spans(step: Step) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ that demands it, or by the recorder having said what no kernel would.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from errno import EBUSY, EFAULT, EINVAL, EIO, ENOENT, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM
+from errno import EBADF, EBUSY, EFAULT, EINVAL, EIO, ENOENT, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM
 from typing import NamedTuple
 
 RECORDER = "recorder"
@@ -67,6 +67,7 @@ def _piece(ops: str, recorded: Match, actual: Match, slug: str, words: str, fact
     return Rule(ops, recorded, actual, fact, slug, slug, words)
 
 
+GROUP_OPS = "status setcont unsetcont devfd"
 CONTAINER_OPS = "info enable disable map unmap reg unreg create remove eeh devfd"
 
 RULES: tuple[Rule, ...] = (
@@ -75,6 +76,7 @@ RULES: tuple[Rule, ...] = (
     _rule("chkext", is_(1), is_(0), "B.2", "the kernel does not know this extension"),
     _rule("open", done, is_(-EBUSY), "E.2", "the group is open already"),
     _rule("open", any_, is_(-ENOENT), "E.2", "there is no such group"),
+    _rule(GROUP_OPS, any_, is_(-EBADF), "E.2", "the group could not be opened before"),
     _rule("setiommu", any_, is_(-EPERM), "B.16", "the container type does not fit the group's windows"),
     _rule("setiommu", any_, is_(-EINVAL), "E.2", "no group, or an IOMMU already"),
     _rule(CONTAINER_OPS, any_, is_(-EINVAL), "E.2", "the container has no IOMMU driver", "no driver"),

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 
 from actors.execute.play.blame import left_by
-from actors.execute.play.calls import Cursor
+from actors.execute.play.calls import Chunk, Cursor
 from actors.execute.play.ending import BREAKS, Ending, broken, ended, finish
 from actors.execute.play.result import PlayResult
 from actors.execute.play.session import Drawn, Session
 from actors.execute.play.tally import Tally
 from actors.kernel.catalogue import find_kernel
 from actors.kernel.composition import Kernel
+from actors.machine import MachineObserver
 from actors.program import Stream
 
 Progress = Callable[[int], None]
@@ -38,6 +39,8 @@ def play(
     seed: int | None = None,
     blame: bool = True,
     on_progress: Progress | None = None,
+    on_again: Progress | None = None,
+    log: MachineObserver | None = None,
 ) -> PlayResult:
     """Play a stream on a machine of its own, to its end or until its client is killed.
 
@@ -50,6 +53,8 @@ def play(
         seed: draws the order in which the killed client's files are closed; None for the calm one.
         blame: whether to look for the defects behind what is left, by playing again without them.
         on_progress: told how many calls have been made.
+        on_again: told the same in each play that looks for the defects.
+        log: told of all that happens; whoever gives it closes it.
 
     Raises:
         UnknownPiece: no kernel of that name.
@@ -58,26 +63,30 @@ def play(
     check(stream, kill_at, borrow)
     whole = composed(kernel)
 
-    def attempt(kernel: Kernel, watch: Progress | None) -> tuple[Tally, Ending]:
+    def booted(kernel: Kernel, log: MachineObserver | None = None) -> Session:
         chooser = None if seed is None else Drawn(seed)
-        session = Session.boot([stream], kernel, max([cpus, *(cpu + 1 for cpu in borrow)]), chooser)
-        tally = Tally(session)
+        return Session.boot([stream], kernel, max([cpus, *(cpu + 1 for cpu in borrow)]), chooser, log)
 
+    def attempt(session: Session, make: Callable[[Chunk], object], watch: Progress | None) -> Ending:
         def body() -> Ending:
-            for chunk in Cursor(stream.program.setup).until(kill_at):
-                tally.make(chunk)
+            cursor = Cursor(stream.program.setup)
+            for chunk in cursor.until(kill_at):
+                make(chunk)
                 if watch is not None:
-                    watch(tally.calls)
+                    watch(cursor.call)
             return finish(session, [0], borrow, killed=kill_at is not None)
 
-        return tally, ended(session, body)
+        return ended(session, body)
+
+    def again(kernel: Kernel) -> Ending:
+        session = booted(kernel)
+        return attempt(session, session.make, on_again)
 
     began = perf_counter()
-    tally, ending = attempt(whole, on_progress)
+    tally = Tally(booted(whole, log))
+    ending = attempt(tally.session, tally.make, on_progress)
     seconds = perf_counter() - began
-    blamed: tuple[str, ...] = ()
-    if blame and not ending.clean:
-        blamed = left_by(whole, ending, lambda kernel: attempt(kernel, None)[1], tally.reasons)
+    blamed = left_by(whole, ending, again, tally.reasons) if blame and not ending.clean else ()
     return tally.result(stream, ending, blamed, seconds)
 
 

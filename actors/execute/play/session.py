@@ -10,12 +10,12 @@ from msgspec import structs
 
 from actors.execute.play.calls import Chunk
 from actors.execute.play.client import ClientExecution
-from actors.execute.play.memory import memory_of
+from actors.execute.play.memory import memory_of, shared_memory
 from actors.execute.play.remains import Remains, remains
 from actors.execute.steps import Outcome
 from actors.kernel.composition import Kernel
 from actors.kernel.messages import ExitGroup, Kill, RunOn, RunTask
-from actors.machine import Machine
+from actors.machine import Machine, MachineObserver
 from actors.program import FrozenDict, MachineSpec, Stream
 from actors.runtime.bare import BareRuntime
 from actors.runtime.core import Chooser, Core
@@ -24,7 +24,7 @@ from actors.runtime.thread import Thread
 
 T = TypeVar("T")
 
-SEGMENT_BUDGET = 2_000_000
+SEGMENT_BUDGET = 1_000_000
 """Visits to actors that one chunk of calls may make before it counts as endless."""
 
 
@@ -71,8 +71,8 @@ class Drawn:
         return core.ready[self.random.randrange(len(core.ready))]
 
 
-def machine_for(streams: Sequence[Stream], cpus: int) -> MachineSpec:
-    """The machine that all the streams fit on, each with groups of its own.
+def machine_for(streams: Sequence[Stream], cpus: int, share: str = "") -> MachineSpec:
+    """The machine that all the streams fit on, each with groups of its own unless they share them.
 
     Raises:
         ValueError: they want kernels of different page sizes.
@@ -85,7 +85,10 @@ def machine_for(streams: Sequence[Stream], cpus: int) -> MachineSpec:
     for spec in specs:
         pools |= {size: max(count, pools.get(size, 0)) for size, count in spec.hugepages.items()}
     return structs.replace(
-        specs[0], groups=sum(spec.groups for spec in specs), cpus=cpus, hugepages=FrozenDict(pools)
+        specs[0],
+        groups=(max if share == "groups" else sum)(spec.groups for spec in specs),
+        cpus=cpus,
+        hugepages=FrozenDict(pools),
     )
 
 
@@ -107,22 +110,43 @@ class Session:
 
     @classmethod
     def boot(
-        cls, streams: Sequence[Stream], kernel: Kernel | str, cpus: int = 2, chooser: Chooser | None = None
+        cls,
+        streams: Sequence[Stream],
+        kernel: Kernel | str,
+        cpus: int = 2,
+        chooser: Chooser | None = None,
+        log: MachineObserver | None = None,
+        share: str = "",
     ) -> Session:
         """Boot the machine that the streams want, with a process for each of their clients.
+
+        ``log`` is told of all that happens from then on. ``share`` is what clients have in common:
+        ``groups``, ``mm``, or nothing.
 
         Raises:
             UnknownPiece: no kernel of that name.
             ValueError: the streams do not fit on one machine.
         """
         core = PlayRuntime(chooser)
-        session = cls(core, Machine.boot(core, kernel, machine_for(streams, cpus)))
+        session = cls(core, Machine.boot(core, kernel, machine_for(streams, cpus, share)))
+        if log is not None:
+            log.open(session.machine)
+        session.admit_all(streams, share)
+        return session
+
+    def admit_all(self, streams: Sequence[Stream], share: str) -> None:
+        """Start the clients, with what they share and what each has of its own.
+
+        Raises:
+            ValueError: they do not fit in one address space.
+        """
         base = 0
         for actor, stream in enumerate(streams):
             groups = tuple(range(base, base + stream.program.machine.groups))
-            base += len(groups)
-            session.run(session.execution.admit(actor, stream.program.name, groups, memory_of(stream)))
-        return session
+            base += 0 if share == "groups" else len(groups)
+            mm_of = 0 if share == "mm" and actor else None
+            memory = memory_of(stream) if share != "mm" else [] if actor else shared_memory(streams)
+            self.run(self.execution.admit(actor, stream.program.name, groups, memory, mm_of))
 
     def copy(self, chooser: Chooser | None = None) -> Session:
         """Return a copy that goes its own way. Context: the machine is at rest."""

@@ -31,6 +31,9 @@ VFIO_LOW = uapi.VFIO_GET_API_VERSION & 0xFFFF
 DIRECTIONS = (0, 0x20000000)
 """What may stand above the low half of a request: ``_IO`` as x86 and as powerpc spell it."""
 
+LOG_LINES = 1 << 22
+"""Lines that a log may have: many calls of a client are no business of VFIO's."""
+
 DEVICE_NUMBERS = range(7, 12)
 """Requests of a device's descriptor, counted from GET_API_VERSION; those of containers begin at 12."""
 
@@ -244,7 +247,7 @@ def from_strace(path: str | Path, page_size: int = 65536) -> Stream:
 
 
 def text_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a file of text.
+    """The lines of a file of text that may be calls.
 
     Raises:
         ProgramError: it cannot be read, a line is too long, or it is too large.
@@ -253,9 +256,10 @@ def text_lines(path: str | Path) -> Iterator[str]:
     with opened(path) as stream:
         for count, line in enumerate(iter(lambda: stream.readline(LINE_BYTES + 1), b""), 1):
             total += len(line)
-            if len(line) > LINE_BYTES or total > STREAM_BYTES:
-                raise ProgramError(str(path), f"line {count}", "longer than a line or a file may be")
-            yield line.decode("utf-8", "replace")
+            if len(line) > LINE_BYTES or total > STREAM_BYTES or count > LOG_LINES:
+                raise ProgramError(str(path), f"line {count}", "longer than a line or a log may be")
+            if b"(" in line or b"resumed>" in line:
+                yield line.decode("utf-8", "replace")
 
 
 __all__ = ["from_strace"]

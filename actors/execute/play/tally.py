@@ -80,7 +80,7 @@ class Tally:
             borrowed=ending.borrowed,
             final=ending.final,
             left_by=blamed,
-            remarks=(*remarks_on(stream), *mishaps(self.session)),
+            remarks=(*remarks_on(stream), *mishaps(self.session, self.actor)),
             verdict=ending.verdict,
             message=ending.message,
             warnings=tuple(world.warnings),
@@ -92,10 +92,13 @@ def differs(recorded: int | None, actual: int | None) -> bool:
     return recorded is not None and actual is not None and recorded != actual
 
 
-def mishaps(session: Session) -> Iterator[str]:
-    """What became of calls that are not compared."""
-    execution = session.execution
-    if execution.dead:
-        yield f"{len(execution.dead)} calls on devices that were not open, the first on {execution.dead[0]}"
-    for name, reason in execution.faults[:1]:
-        yield f"{len(execution.faults)} DMA accesses faulted, the first of {name}: {reason}"
+def mishaps(session: Session, actor: int) -> Iterator[str]:
+    """What became of a client's calls that are not compared."""
+    dead = [name for who, name in session.execution.dead if who == actor]
+    faults = [(name, reason) for who, name, reason in session.execution.faults if who == actor]
+    if dead:
+        calls = "1 call on a device that was" if len(dead) == 1 else f"{len(dead)} calls on devices that were"
+        yield f"{calls} not open, the first on {dead[0]}"
+    for name, reason in faults[:1]:
+        accesses = "1 DMA access" if len(faults) == 1 else f"{len(faults)} DMA accesses"
+        yield f"{accesses} faulted, the first of {name}: {reason}"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from actors.execute.play import Remains, play, play_killed, play_together
 from actors.execute.play.calls import Cursor
 from actors.execute.play.memory import memory_of, merged
+from actors.execute.play.session import Session
 from actors.kernel.catalogue import UnknownPiece
 from actors.program import ProgramError, Stream, builtin_streams, load_stream
 
@@ -212,6 +214,51 @@ def test_together_the_seed_decides_and_the_defect_is_named() -> None:
     assert {result.left_by for result in first} == {("unregister-busy-swallowed",)}
 
 
+@pytest.mark.parametrize("share", ["groups", "mm"])
+@pytest.mark.parametrize("kernel", ["v4.10", "v6.12", "fixed"])
+def test_whatever_they_share_every_difference_has_a_reason(kernel: str, share: str) -> None:
+    streams = [stream(name) for name in ("dpdk-heap-grow-shrink", "dpdk-heap-grow-shrink", "qemu-two-groups")]
+    together = play_together(streams, kernel, seed=2, share=share, blame=False)
+    assert [result.unexplained for result in together] == [0, 0, 0]
+    assert together[0].final.anything is (kernel == "v6.12")
+
+
+def test_a_group_that_is_shared_is_open_once() -> None:
+    first, second = play_together([stream("qemu-two-groups"), stream("qemu-memory-hotplug")], share="groups")
+    refused = [d for d in (*first.differences, *second.differences) if (d.op, d.actual) == ("open", -16)]
+    assert len(refused) == 1
+
+
+def test_in_one_address_space_a_range_is_pinned_once() -> None:
+    streams = [stream("dpdk-heap-grow-shrink")] * 2
+    apart, one = (Session.boot(streams, "fixed", share=share) for share in ("", "mm"))
+    pins = []
+    for session in (apart, one):
+        for cursor, actor in [(Cursor(streams[0].program.setup), actor) for actor in range(2)]:
+            for chunk in cursor.until(100):
+                session.make(chunk, actor)
+        session.settle()
+        pins.append(session.remains().pinned_pages)
+    assert pins[0] == 2 * pins[1] > 0
+
+
+def test_one_address_space_has_one_size_of_page_at_an_address() -> None:
+    huge = stream("dpdk-heap-grow-shrink")
+    small = structs.replace(huge, backing_shift=16)
+    with pytest.raises(ValueError, match="one address space has one size of page at 0x"):
+        play_together([huge, small], share="mm")
+    with pytest.raises(ValueError, match="share: found 'fds', expected groups, mm or nothing"):
+        play_together([huge, huge], share="fds")
+
+
+def test_progress_is_told_when_they_play_together_too() -> None:
+    told: list[int] = []
+    streams = [stream("dpdk-heap-grow-shrink")] * 4
+    play_together(streams, on_progress=told.append)
+    assert told == sorted(told)
+    assert 0 < told[-1] <= sum(each.calls for each in streams)
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 
@@ -267,7 +314,14 @@ def test_calls_out_of_order_are_explained(tmp_path: Path) -> None:
     path = written(tmp_path, OPEN, row("VFIO_IOMMU_ENABLE"), row("RELEASE"), row("VFIO_DEVICE_RESET"))
     result = play(load_stream(path))
     assert [(d.call, d.actual, d.why) for d in result.differences] == [(1, -22, "E.2")]
-    assert result.remarks == ("1 calls on devices that were not open, the first on container0",)
+    assert result.remarks == ("1 call on a device that was not open, the first on container0",)
+
+
+def test_very_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.program.files.STREAM_LINES", 4)
+    load_stream(written(tmp_path, OPEN, *[row("VFIO_GET_API_VERSION")] * 2))
+    with pytest.raises(ProgramError, match=r"line 5: more than 4 lines; a row may have repeat"):
+        load_stream(written(tmp_path, OPEN, *[row("VFIO_GET_API_VERSION")] * 4))
 
 
 def test_a_truncated_stream_is_refused(tmp_path: Path) -> None:
