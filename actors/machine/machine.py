@@ -22,6 +22,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.copies import Snapshot
 from actors.runtime.core import Core
 from actors.runtime.errors import EmulatorError
+from actors.runtime.explain import Explanation, explain
 from actors.runtime.free import FreeRuntime
 from actors.runtime.messages import Request
 from hw import DmaReport, PhysicalMemory
@@ -154,6 +155,10 @@ class Machine:
 
             await wait_all_tasks_blocked()
         return tuple(Waiting(*each) for each in self.core.stuck().waits)
+
+    def explain(self) -> Explanation:
+        """Say how things stand right now: who is where, who waits for what, who holds it; print it."""
+        return explain(self.core)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from msgspec import structs
 from actors.kernel.composition import Kernel
 from actors.machine.machine import Machine
 from actors.program.values import MachineSpec
+from actors.runtime.explain import explained_on_signal
 from actors.runtime.free import FreeRuntime
 
 
@@ -34,6 +35,8 @@ async def open_machine(
 ) -> AsyncIterator[Machine]:
     """Boot a machine whose actors run freely as trio tasks; it ends with the block.
 
+    Meanwhile SIGUSR1 prints what :meth:`Machine.explain` returns, unless the signal has a handler already.
+
     Args:
         kernel: the name of a kernel (``tcemu kernels`` lists them), or a composed one.
         spec: what the machine is made of.
@@ -48,7 +51,8 @@ async def open_machine(
                 machine = Machine.boot(core, kernel, whole)
                 if log is not None:
                     log.open(machine)
-                yield machine
+                with explained_on_signal(core):
+                    yield machine
             finally:
                 if log is not None:
                     log.close()

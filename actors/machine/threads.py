@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from inspect import iscoroutine
 from pathlib import Path
 from traceback import extract_tb
 from types import TracebackType
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import trio
 
-from actors.runtime.errors import EmulatorError, ForeignAwait, TaskKilled
+from actors.runtime.errors import ForeignAwait, ScenarioError, TaskKilled
 from actors.runtime.sync import Completion
 
 if TYPE_CHECKING:
     from actors.machine.machine import Machine
     from actors.runtime.core import Core
+
+OWN = tuple(str(Path(file).parents[level]) for file, level in ((__file__, 1), (trio.__file__, 0)))
+"""Where the emulator and trio lie."""
 
 
 class Threads:
@@ -56,12 +60,14 @@ class Threads:
         """Start a thread that runs ``body``.
 
         Raises:
-            EmulatorError: the block has not been entered, or is left.
+            ScenarioError: the block has not been entered, or is left; or ``body`` is no coroutine.
         """
         core = self.machine.core
+        if not iscoroutine(body):
+            raise ScenarioError(f"thread {name} has a {type(body).__name__} for a body, expected a coroutine")
         if not self.is_open:
             body.close()
-            raise EmulatorError(f"thread {name} is started outside its block")
+            raise ScenarioError(f"thread {name} is started outside its block")
         if core.controlled:
             end = Completion(core, core.number("end"), name)
             self.ends.append(end)
@@ -103,9 +109,14 @@ def foreign(problem: Exception, core: Core) -> ForeignAwait | None:
 
 def place_of(problem: BaseException) -> str:
     """File and line at which an error arose in code that is neither the emulator's nor trio's."""
-    own = (str(Path(__file__).parent), str(Path(trio.__file__).parent))
-    frames = [frame for frame in extract_tb(problem.__traceback__) if not frame.filename.startswith(own)]
+    frames = [frame for frame in extract_tb(problem.__traceback__) if not frame.filename.startswith(OWN)]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-__all__ = ["Threads", "foreign", "place_of"]
+def arose_outside(problem: BaseException) -> bool:
+    """Whether an error arose in code that is neither the emulator's nor trio's."""
+    frames = extract_tb(problem.__traceback__)
+    return bool(frames) and not frames[-1].filename.startswith(OWN)
+
+
+__all__ = ["Threads", "arose_outside", "foreign", "place_of"]

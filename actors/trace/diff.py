@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,6 +10,9 @@ from msgspec import structs
 
 from actors.trace import schema as s
 from actors.trace.jsonl import Log
+
+LARGE = ("choices", "program", "order", "switches")
+"""Fields of a header that are not spelled out where they differ."""
 
 
 class Parting(NamedTuple):
@@ -19,7 +22,7 @@ class Parting(NamedTuple):
         headers: field of the header -> its two values, where they differ.
         common: how many events the runs have in common.
         before: the last of them.
-        a: the first events of the one run after that.
+        a: the first events of the one run after that; of decisions only the first.
         b: of the other.
         choice: the decision that made the runs differ, as each took it; None when none did.
         end: how each ended.
@@ -49,8 +52,7 @@ def diff(one: Log, other: Log, context: int = 3) -> Parting:
     """
     pairs = zip_longest(one.events, other.events)
     common = next((i for i, (a, b) in enumerate(pairs) if a != b), max(len(one.events), len(other.events)))
-    after = slice(common, common + 4 * context)
-    a, b = one.events[after], other.events[after]
+    a, b = (after(log.events, common, 4 * context) for log in (one, other))
     decision = None
     for mine, theirs in zip_longest(a[:1], b[:1]):
         if isinstance(mine, s.Choice) or isinstance(theirs, s.Choice):
@@ -59,16 +61,22 @@ def diff(one: Log, other: Log, context: int = 3) -> Parting:
     return Parting(headers(one.header, other.header), common, before, a, b, decision, (one.end, other.end))
 
 
+def after(events: list[s.Event], common: int, most: int) -> list[s.Event]:
+    """The first event after the parting, and those that follow it, without more decisions."""
+    rest = (e for e in islice(events, common + 1, None) if not isinstance(e, s.Choice))
+    return events[common : common + 1] + list(islice(rest, max(0, most - 1)))
+
+
 def choice_or_none(event: s.Event | None) -> s.Choice | None:
     """The event, if it is a decision."""
     return event if isinstance(event, s.Choice) else None
 
 
 def headers(one: s.Header, other: s.Header) -> dict[str, tuple[Any, Any]]:
-    """What the headers do not agree on; the list of choices and the program are compared as a whole."""
+    """What the headers do not agree on; what is large is compared as a whole."""
     left, right = structs.asdict(one), structs.asdict(other)
     return {
-        name: (left[name], right[name]) if name not in ("choices", "program") else ("…", "…")
+        name: (left[name], right[name]) if name not in LARGE else ("…", "…")
         for name in left
         if left[name] != right[name]
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from actors.trace import schema as s
 from actors.trace.jsonl import Log
 from actors.trace.query import by_step
+from actors.trace.text import WIDTH
 
 CUT = "------------[ cut here ]------------"
 
@@ -27,19 +29,24 @@ def message(event: s.Warn | s.Misuse | s.Oops | s.Violation, known: dict[int, s.
     stamp = f"[{event.step:8}] "
     place = getattr(event, "place", "") or event.function
     if isinstance(event, s.Oops):
-        yield f"{stamp}BUG: {event.message}"
+        yield from wrapped(stamp, f"BUG: {event.message}")
     else:
         yield f"{stamp}{CUT}"
         invariant = f"{event.invariant}: " if isinstance(event, (s.Misuse, s.Violation)) else ""
-        yield f"{stamp}WARNING: at {place}: {invariant}{event.message}"
+        yield from wrapped(stamp, f"WARNING: {f'at {place}: ' if place else ''}{invariant}{event.message}")
     yield f"{stamp}Comm: {event.thread}  Task: {event.caller or '-'}  mm: {event.mm or '-'}"
     if event.held:
-        yield f"{stamp}Locks held: {', '.join(event.held)}"
-    yield f"{stamp}Call Trace:"
-    yield f"{stamp} {place}"
-    for function in calls(event, known):
-        if function != place:
-            yield f"{stamp} {function}"
+        yield from wrapped(stamp, f"Locks held: {', '.join(event.held)}")
+    trace = [place, *(function for function in calls(event, known) if function != place)]
+    if any(trace):
+        yield f"{stamp}Call Trace:"
+        yield from (f"{stamp} {function}" for function in trace if function)
+
+
+def wrapped(stamp: str, text: str, width: int = WIDTH) -> list[str]:
+    """A long message as several lines, each with its stamp."""
+    return textwrap.wrap(text, width, initial_indent=stamp, subsequent_indent=f"{stamp} ",
+                         break_on_hyphens=False)  # fmt: skip
 
 
 def calls(event: s.Event, known: dict[int, s.Event]) -> Iterator[str]:

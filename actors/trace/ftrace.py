@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from actors.trace import schema as s
-from actors.trace.jsonl import Log
 from actors.trace.text import joined, listed, number
 
 HEAD = """\
@@ -16,11 +15,11 @@ HEAD = """\
 #              | |         |       |         |"""
 
 
-def ftrace(log: Log) -> Iterator[str]:
+def ftrace(events: Iterable[s.Event]) -> Iterator[str]:
     """Every event but the whole state as a line of ftrace; a step is a microsecond."""
-    yield HEAD
+    yield from HEAD.splitlines()
     tids: dict[str, int] = {}
-    for event in log.events:
+    for event in events:
         if isinstance(event, s.State):
             continue
         tid = tids.setdefault(event.thread, len(tids) + 1)

@@ -18,6 +18,8 @@ from actors.trace.text import changes, clipped, finish_text, number, what_happen
 OBJECT = re.compile(r"\b[a-z_]+:\d+\b")
 SHORTER = ("VFIO_IOMMU_SPAPR_", "VFIO_IOMMU_", "VFIO_GROUP_", "VFIO_")
 NARROWEST_COLUMN = 20
+UNINTERESTING = frozenset({"f_count"})
+"""Fields at which threads meet in every run: each system call holds its file."""
 
 
 class Row(NamedTuple):
@@ -54,20 +56,24 @@ class Table(NamedTuple):
     racing: tuple[int, ...]
 
 
-def interleaving(events: Sequence[s.Event], message: str = "", most: int = 40) -> Table:
+def interleaving(
+    events: Sequence[s.Event], message: str = "", most: int = 40, racing: Sequence[int] = ()
+) -> Table:
     """Find the steps that matter.
 
     Args:
         events: of the run.
         message: what was found wrong; objects that it names matter most.
         most: rows.
+        racing: the steps that raced, when they are known; else they are looked for.
     """
     named = blamed(events, message)
     meetings = meetings_of(events)
-    rows = merged((event, row_of(event, meetings, named)) for event in events)
+    marked = tuple(racing) or racing_of(events, meetings, named)
+    rows = merged((event, row_of(event, meetings, named, message, marked)) for event in events)
     kept = sorted(sorted(rows, key=lambda row: (row.rank, -row.step))[:most], key=lambda row: row.step)
     threads = tuple(dict.fromkeys(row.thread for row in kept))
-    return Table(threads, tuple(kept), len(rows) - len(kept), racing(events, meetings, named))
+    return Table(threads, tuple(kept), len(rows) - len(kept), marked)
 
 
 def blamed(events: Iterable[s.Event], message: str) -> tuple[str, ...]:
@@ -93,12 +99,18 @@ def meetings_of(events: Iterable[s.Event]) -> set[int]:
     return met
 
 
-def row_of(event: s.Event, meetings: set[int], named: tuple[str, ...]) -> Row | None:
+def row_of(
+    event: s.Event, meetings: set[int], named: tuple[str, ...], message: str, racing: tuple[int, ...]
+) -> Row | None:
     """The row of an event; None for one that does not matter."""
     about = isinstance(event, s.Access) and any(part_of(object_of(event), name) for name in named)
     why, rank = "", 9
     if isinstance(event, s.KERNEL_MESSAGES):
         why, rank = "complaint", 0
+    elif event.step in racing:
+        why, rank = "meet", 0
+    elif isinstance(event, s.Access) and event.field in UNINTERESTING:
+        return None
     elif isinstance(event, s.Request) and outermost(event):
         why, rank = "call", 1
     elif isinstance(event, (s.Fault, s.Dma)):
@@ -111,7 +123,7 @@ def row_of(event: s.Event, meetings: set[int], named: tuple[str, ...]) -> Row | 
         why, rank = "meet", 2 if about else 6
     elif about and changes(event):
         why, rank = "change", 5
-    return Row(event.step, event.thread, short_text(event), why, rank) if why else None
+    return Row(event.step, event.thread, short_text(event, message), why, rank) if why else None
 
 
 def outermost(event: s.Request) -> bool:
@@ -119,8 +131,12 @@ def outermost(event: s.Request) -> bool:
     return event.operation != "" and (event.actor.startswith("machine:") or event.to == event.actor)
 
 
-def short_text(event: s.Event) -> str:
-    """What happened, as short as it can be said."""
+def short_text(event: s.Event, message: str = "") -> str:
+    """What happened, as short as it can be said; not ``message`` once more."""
+    if isinstance(event, (s.Violation, s.Oops)) and event.message in message:
+        if isinstance(event, s.Oops):
+            return f"Oops ({event.invariant})"
+        return f"{event.invariant} broken" if event.invariant else "not as expected"
     if isinstance(event, s.Request):
         return f"calls {short_operation(event.operation)}"
     if isinstance(event, s.Access):
@@ -168,7 +184,7 @@ def short_operation(name: str) -> str:
     return next((name.removeprefix(prefix) for prefix in SHORTER if name.startswith(prefix)), name)
 
 
-def racing(events: Sequence[s.Event], meetings: set[int], named: tuple[str, ...]) -> tuple[int, ...]:
+def racing_of(events: Sequence[s.Event], meetings: set[int], named: tuple[str, ...]) -> tuple[int, ...]:
     """The last two steps at which two threads met at one thing that the complaint names."""
     for later in reversed(events):
         name = object_of(later)
@@ -196,7 +212,8 @@ def lines(table: Table, width: int = 100) -> list[str]:
         free = width - 8 - place * size
         text.append(f"{row.step:6}{mark} " + " " * (place * size) + clipped(who + row.text, free))
     if table.left_out:
-        text.append(f"{'':8}({table.left_out} more steps that matter less are left out)")
+        rest = "step, which matters less, is" if table.left_out == 1 else "steps, which matter less, are"
+        text.append(f"{'':8}({table.left_out:,} more {rest} left out)")
     return [line.rstrip() for line in text]
 
 

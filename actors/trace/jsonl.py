@@ -8,29 +8,15 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import msgspec
-from msgspec import structs
 
-from actors.machine import Machine
-from actors.program import Program, ProgramError, write_program
+from actors.program import ProgramError
 from actors.program.files import opened
-from actors.program.values import MachineSpec
-from actors.trace.schema import (
-    EVENT_NAMES,
-    FORMAT,
-    VERSION,
-    Choice,
-    End,
-    Event,
-    Happening,
-    Header,
-    Line,
-    Runtime,
-)
+from actors.trace.schema import EVENT_NAMES, FORMAT, VERSION, Choice, End, Event, Happening, Header, Line
 
 LINE_LIMIT_BYTES: Final = 16 << 20
 """A longer line is no line of a log."""
 
-EVENT_LIMIT: Final = 5_000_000
+EVENT_LIMIT: Final = 2_000_000
 """Events that are read into memory at most."""
 
 _DECODER: Final = msgspec.json.Decoder(Line)
@@ -50,6 +36,25 @@ class Log(NamedTuple):
     events: list[Event]
     end: End | None = None
 
+    @classmethod
+    def of(cls, header: Header, lines: Iterable[Line], name: str = "log", limit: int = EVENT_LIMIT) -> Log:
+        """A log from its header and its other lines.
+
+        Raises:
+            ProgramError: it is damaged, or has more than ``limit`` events.
+        """
+        log = cls(header, [])
+        for line in lines:
+            if isinstance(line, End):
+                log = log._replace(end=line)
+                continue
+            if len(log.events) == limit:
+                wrong = f"a log of more than {limit:,} events; tcemu log grep --json cuts a part out"
+                raise ProgramError(name, f"line {limit + 2}", wrong)
+            assert not isinstance(line, Header)
+            log.events.append(line)
+        return log
+
     def choices(self) -> tuple[tuple[int, int, str], ...]:
         """Every decision of the run, as options, taken, label: enough to run it again."""
         if self.header.choices is not None:
@@ -58,44 +63,17 @@ class Log(NamedTuple):
         return tuple((c.count, c.taken, c.chosen or c.label) for c in chosen)
 
 
-def header_of(
-    machine: Machine,
-    name: str = "",
-    program: Program | None = None,
-    runtime: Runtime = "free",
-    strategy: str = "",
-    seed: int | None = None,
-    choices: Iterable[tuple[int, int, str]] | None = None,
-) -> Header:
-    """The header of a log of what runs on ``machine``."""
-    kernel = machine.world.kernel
-    return Header(
-        format=FORMAT,
-        version=VERSION,
-        name=name or (program.name if program is not None else ""),
-        program=write_program(program) if program is not None else None,
-        kernel=kernel.name,
-        switches=tuple(piece.slug for piece in kernel.pieces),
-        machine=changes(machine.spec),
-        runtime=runtime,
-        strategy=strategy,
-        seed=seed,
-        choices=None if choices is None else tuple((count, taken, label) for count, taken, label in choices),
-    )
-
-
-def changes(spec: MachineSpec) -> dict[str, object]:
-    """The fields of a machine that are not the defaults."""
-    usual = MachineSpec()
-    return {n: v for n, v in structs.asdict(spec).items() if v != getattr(usual, n)}
-
-
 # -- writing -----------------------------------------------------------------------------------
 
 
 def encode(line: Line) -> bytes:
     """One line of a log, with its end."""
     return _ENCODER.encode(line) + b"\n"
+
+
+def encode_all(lines: Iterable[Line]) -> bytes:
+    """Several lines of a log, each with its end."""
+    return _ENCODER.encode_lines(list(lines))
 
 
 def dump(log: Log) -> bytes:
@@ -128,16 +106,18 @@ def read_log(path: str | Path, limit: int = EVENT_LIMIT) -> Log:
     lines = read_lines(path)
     header = next(lines)
     assert isinstance(header, Header)
-    log = Log(header, [])
-    for line in lines:
-        if isinstance(line, End):
-            log = log._replace(end=line)
-            continue
-        if len(log.events) == limit:
-            raise ProgramError(str(path), f"line {limit + 2}", f"a log of more than {limit:,} events")
-        assert not isinstance(line, Header)
-        log.events.append(line)
-    return log
+    return Log.of(header, lines, str(path), limit)
+
+
+def is_log(path: str | Path) -> bool:
+    """Whether a file begins like a log does; ``-`` always does. False for one that cannot be read."""
+    if str(path) == "-":
+        return True
+    try:
+        with opened(path) as stream:
+            return b'"event":"header"' in stream.read(200)
+    except (ProgramError, OSError, EOFError):
+        return False
 
 
 def read_lines(path: str | Path) -> Iterator[Line]:
@@ -218,6 +198,6 @@ def refusal(name: str, place: str, text: str) -> ProgramError:
 
 
 __all__ = [
-    "EVENT_LIMIT", "LINE_LIMIT_BYTES", "Log", "changes", "checked", "dump", "encode", "header_of",
+    "EVENT_LIMIT", "LINE_LIMIT_BYTES", "Log", "checked", "dump", "encode", "encode_all", "is_log",
     "read_lines", "read_log", "refusal", "validate", "write_log",
 ]  # fmt: skip

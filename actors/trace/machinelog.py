@@ -16,9 +16,10 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from actors.trace.jsonl import encode, header_of
+from actors.trace.jsonl import encode
+from actors.trace.logfile import LogFile
 from actors.trace.recorder import Recorder
-from actors.trace.schema import End, Event, Line
+from actors.trace.schema import Event
 from actors.trace.text import ansi_paint, console_line, no_paint
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Form = Literal["console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class MachineLog(Recorder):
+class MachineLog(LogFile):
     """A log of one machine, written as it happens.
 
     Args:
@@ -61,8 +62,7 @@ class MachineLog(Recorder):
         logger: WrappedLogger | None = None,
         **bound: Any,
     ) -> None:
-        super().__init__()
-        self.output = output or sys.stderr
+        super().__init__(output or sys.stderr)
         self.form = form
         self.level: Level = level or ("debug" if form == "json" and processors is None else "info")
         self.own = processors is None
@@ -84,26 +84,37 @@ class MachineLog(Recorder):
     def open(self, machine: Machine) -> None:
         """Log what happens on ``machine``, from its header on."""
         if self.is_file:
-            self.write(header_of(machine))
-        self.attach(machine.core)
+            super().open(machine)
+        else:
+            self.attach(machine.core)
 
     def close(self) -> None:
         """Stop logging; a log in JSON gets its end."""
-        self.detach()
         if self.is_file:
-            self.write(End(step=len(self)))
+            super().close()
+        else:
+            self.detach()
 
     # -- events --------------------------------------------------------------------------------
 
     def access(self, thread: Thread, op: Op, before: object, after: object, note: str) -> None:
         """Log an access."""
         super().access(thread, op, before, after, note)
-        self.tell()
+        if not self.is_file:
+            self.tell()
 
     def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
         """Log what is no access."""
-        super().event(thread, name, fields)
-        self.tell()
+        if self.is_file:
+            super().event(thread, name, fields)
+        else:
+            Recorder.event(self, thread, name, fields)
+            self.tell()
+
+    def chosen(self, events: list[Event]) -> list[Event]:
+        """Those events that are loud enough for the level."""
+        least = LEVELS[self.level]
+        return events if least == LEVELS["debug"] else [e for e in events if LEVELS[e.level] >= least]
 
     def tell(self) -> None:
         """Send what was recorded to the logger."""
@@ -120,10 +131,6 @@ class MachineLog(Recorder):
         """How to colour: only a terminal shows colours."""
         plain = os.environ.get("NO_COLOR") or not self.output.isatty()
         return no_paint if plain else ansi_paint
-
-    def write(self, line: Line) -> None:
-        """Write a header or an end."""
-        self.output.write(encode(line).decode())
 
 
 def event_dict(event: Event) -> dict[str, Any]:

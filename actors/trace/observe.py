@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from actors.kernel.container import Container
 from actors.kernel.cpu import Cpu
+from actors.kernel.group import Group
 from actors.kernel.mm_iommu import Mm
+from actors.kernel.process import Process
 from actors.kernel.regions import Region
+from actors.kernel.task import File
 from actors.runtime.core import Core
 from actors.runtime.thread import Thread
 from hw import PhysicalMemory
@@ -22,6 +25,8 @@ class Observed(NamedTuple):
     mms: dict[str, dict[str, Any]]
     regions: dict[str, dict[str, Any]]
     containers: dict[str, dict[str, Any]]
+    groups: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, Any]]
     cpus: dict[str, dict[str, Any]]
     pins_by_holder: dict[str, int]
     locks: dict[str, tuple[str, ...]]
@@ -29,7 +34,7 @@ class Observed(NamedTuple):
 
 def observe(core: Core) -> Observed:
     """Look at everything that lives on ``core``."""
-    seen = Observed({}, {}, {}, {}, {}, locks_of(core))
+    seen = Observed({}, {}, {}, {}, {}, {}, {}, locks_of(core))
     for name, actor in core.actors.items():
         if isinstance(actor, Mm):
             seen.mms[name] = mm_state(actor)
@@ -38,6 +43,10 @@ def observe(core: Core) -> Observed:
             seen.containers[name] = container_state(actor)
         elif isinstance(actor, Cpu):
             seen.cpus[name] = cpu_state(actor)
+        elif isinstance(actor, Group):
+            seen.groups[name] = group_state(actor)
+        elif isinstance(actor, Process):
+            seen.files.update({file.name: file_state(file) for file in actor.files.values()})
     memory = memory_of(core)
     if memory is not None:
         seen.pins_by_holder.update(sorted(memory.pins_by_holder.items()))
@@ -73,22 +82,39 @@ def region_state(mm: str, region: Region) -> dict[str, Any]:
 def container_state(container: Container) -> dict[str, Any]:
     """The driver's data of a container: registrations, windows, groups."""
     state: dict[str, Any] = {"name": container.name, "groups": [g.group for g in container.group_list]}
+    state["kref"] = dict(container.kref.holders)
     data = container.iommu_data.value
     if data is None:
         return state
     windows = [cell.value for cell in data.tables]
     state |= {"tce_container": data.name, "mm": data.mm.value, "prereg_list": list(data.prereg_list)}
+    state |= {"enabled": data.enabled.value, "def_window_pending": data.def_window_pending.value}
     state["windows"] = {
         table.name: {
             "slot": slot,
             "start": int(table.hw.it_offset) << table.hw.it_page_shift,
             "page_shift": table.hw.it_page_shift,
             "entries": table.hw.it_size,
+            "set": table.hw.live_count,
+            "it_kref": dict(table.it_kref.holders),
         }
         for slot, table in enumerate(windows)
         if table is not None
     }
     return state
+
+
+def group_state(group: Group) -> dict[str, Any]:
+    """Where a group is, and who has it open."""
+    file = group.file.value
+    users = group.container_users.value
+    name = file.name if file is not None else None
+    return {"container": group.container.value, "file": name, "container_users": users}
+
+
+def file_state(file: File) -> dict[str, Any]:
+    """What an open file is, and who holds it."""
+    return {"kind": file.kind, "actor": file.actor, "f_count": dict(file.f_count.holders)}
 
 
 def cpu_state(cpu: Cpu) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 
 from actors.kernel import messages as m
 from actors.kernel import uapi
+from actors.kernel.regions import Region
+from actors.kernel.task import File
+from actors.kernel.tce_container import IommuTable
 from actors.kernel.uapi import UserPointer
 
 MOST_ELEMENTS = 64
@@ -64,6 +67,16 @@ def compound(value: object) -> Any:
 def kind_of(value: object) -> str:
     """The class of an object that has no name."""
     return f"<{type(value).__name__}>"
+
+
+def facts_of(value: object) -> dict[str, Any]:
+    """What never changes of a region (bytes, kernel pages), a window (bytes, entries) or a file."""
+    if isinstance(value, Region):
+        return {"ua": int(value.ua), "entries": value.entries}
+    if isinstance(value, IommuTable):
+        start = int(value.hw.it_offset) << value.hw.it_page_shift
+        return {"start": start, "page_shift": value.hw.it_page_shift, "entries": value.hw.it_size}
+    return {"kind": value.kind, "actor": value.actor} if isinstance(value, File) else {}
 
 
 def operation_of(request: msgspec.Struct) -> str:

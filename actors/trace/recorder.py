@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import CodeType, CoroutineType, FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import actors.runtime
 from actors.kernel.uapi import UserPointer
@@ -21,7 +21,7 @@ from actors.trace.translate import Translator
 
 if TYPE_CHECKING:
     from actors.machine import Machine
-    from actors.runtime.core import Chooser
+    from actors.runtime.core import Chooser, Tracer
     from actors.runtime.ops import Op
     from actors.runtime.thread import Thread
     from hw import PhysicalMemory
@@ -85,7 +85,8 @@ class Recorder:
         begins is part of the record. Attach before the run starts when choices are to be recorded too.
         """
         self.core = core
-        core.tracer, core.tracing = self, True
+        core.tracer = self if core.tracer is None else Several((core.tracer, self))
+        core.tracing = True
         core.chooser = ChooserTap(core.chooser, self)
         for thread in core.threads.values():
             self.event(thread, "start", {"actor": thread.frames[-1][0].id if thread.frames else ""})
@@ -93,11 +94,12 @@ class Recorder:
     def detach(self) -> None:
         """Leave the core."""
         core = self.core
-        if core is None or core.tracer is not self:
+        if core is None:
             return
-        core.tracer, core.tracing = None, False
-        if isinstance(core.chooser, ChooserTap):
-            core.chooser = core.chooser.inner
+        self.core = None
+        core.tracer = without(core.tracer, self)
+        core.tracing = core.tracer is not None
+        core.chooser = untapped(core.chooser, self)
 
     # -- the tracer's side ---------------------------------------------------------------------
 
@@ -105,10 +107,11 @@ class Recorder:
         """Remember one access."""
         code: CodeType | None = None
         if self.functions:
-            frame = sys._getframe(3)
+            # Above are trace() and, for all but whole ranges, a method of the variable.
+            frame = sys._getframe(2)
             code = frame.f_code
             if code.co_filename in OTHER_FILES:
-                code = kernel_function(frame)
+                code = kernel_function(frame.f_back)
         self.raw += (thread, op, before, after, note, code, self.memory.pinned_pages, None)
 
     def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
@@ -148,6 +151,10 @@ class Recorder:
         """How many events there are."""
         return self.translator.step + len(self.raw) // SLOTS
 
+    def __bool__(self) -> bool:
+        """True: a recorder is one, also before anything has happened."""
+        return True
+
     def take(self) -> list[Event]:
         """Return the events that have not been taken yet, and forget them."""
         raw, feed = self.raw, self.translator.feed
@@ -184,6 +191,41 @@ class ChooserTap:
             pins = recorder.memory.pinned_pages
             recorder.raw += (thread, "choice", ready, None, current, None, pins, None)
         return thread
+
+
+def untapped(chooser: Chooser, recorder: Recorder) -> Chooser:
+    """The chooser without the tap of a recorder."""
+    if isinstance(chooser, ChooserTap):
+        if chooser.recorder is recorder:
+            return chooser.inner
+        chooser.inner = untapped(chooser.inner, recorder)
+    return chooser
+
+
+class Several(NamedTuple):
+    """Several tracers of one core, each told of everything."""
+
+    tracers: tuple[Tracer, ...]
+
+    def access(self, thread: Thread, op: Op, before: object, after: object, note: str) -> None:
+        """Tell all of an access."""
+        for tracer in self.tracers:
+            tracer.access(thread, op, before, after, note)
+
+    def event(self, thread: Thread, name: str, fields: dict[str, Any]) -> None:
+        """Tell all of what is no access."""
+        for tracer in self.tracers:
+            tracer.event(thread, name, fields)
+
+
+def without(tracer: Tracer | None, recorder: Recorder) -> Tracer | None:
+    """Whoever else is told; None when nobody is left."""
+    if tracer is recorder:
+        return None
+    if not isinstance(tracer, Several):
+        return tracer
+    left = tuple(each for each in tracer.tracers if each is not recorder)
+    return Several(left) if len(left) > 1 else left[0]
 
 
 def kernel_function(frame: FrameType | None) -> CodeType | None:

@@ -23,20 +23,22 @@ list) are left out. There is no clock: `step` is the time. `tcemu log schema` pr
 def reference() -> str:
     """The page, in Markdown: every kind of line with every field."""
     parts = [INTRO, section("Every event has", s.Happening, own_fields(s.Happening))]
+    clients = section("`clients` of the header", s.Clients, own_fields(s.Clients))
     for kind in s.LINE_TYPES:
         common = s.Happening.__struct_fields__ if issubclass(kind, s.Happening) else ()
         names = [name for name in own_fields(kind) if name not in common]
         parts.append(section(f"`{s.event_name(kind)}`", kind, names))
+        parts += [clients] if kind is s.Header else []
     return "\n".join(parts)
 
 
-def own_fields(kind: type[s.Record]) -> list[str]:
+def own_fields(kind: type[msgspec.Struct]) -> list[str]:
     """The described fields of a kind of line; a test holds that it is all of them."""
     described = descriptions(kind)
     return [name for name in described if name in kind.__struct_fields__]
 
 
-def section(title: str, kind: type[s.Record], names: list[str]) -> str:
+def section(title: str, kind: type[msgspec.Struct], names: list[str]) -> str:
     """One kind of line: what it means and a table of its fields."""
     lines = [f"## {title}", "", first_paragraph(kind), ""]
     if names:
@@ -47,12 +49,12 @@ def section(title: str, kind: type[s.Record], names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def first_paragraph(kind: type[s.Record]) -> str:
+def first_paragraph(kind: type[msgspec.Struct]) -> str:
     """What a kind of line means."""
     return inspect.getdoc(kind).split("\n\n")[0].replace("\n", " ")  # type: ignore[union-attr]
 
 
-def descriptions(kind: type[s.Record]) -> dict[str, str]:
+def descriptions(kind: type[msgspec.Struct]) -> dict[str, str]:
     """Field -> what its class says of it, inherited ones included."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
@@ -76,7 +78,7 @@ def type_text(hint: Any) -> str:
     if origin is tuple:
         parts = ", ".join(map(type_text, args))
         return f"list of {type_text(args[0])}" if args[1:] == (...,) else f"[{parts}]"
-    names = {int: "number", str: "text", bool: "true or false", type(None): "null"}
+    names = {int: "number", str: "text", bool: "true or false", type(None): "null", s.Clients: "object"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 

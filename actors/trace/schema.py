@@ -32,21 +32,43 @@ class Record(
     """How loud the event is for loggers: ``debug``, ``info``, ``warning`` or ``error``."""
 
 
+class Clients(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How recorded clients were played.
+
+    Attributes:
+        streams: the clients, as they were named: built-in ones, or files.
+        digests: SHA-256 of each stream's rows, so that another recording of that name is noticed.
+        kill_at: calls made before SIGKILL; absent for a client that was played to its end.
+        borrow: CPUs on which kernel threads borrowed the client's mm when it ended.
+        together: whether all were played on one machine, their calls interleaved as the seed draws.
+    """
+
+    streams: tuple[str, ...]
+    digests: tuple[str, ...] = ()
+    kill_at: int | None = None
+    borrow: tuple[int, ...] = ()
+    together: bool = False
+
+
 class Header(Record, frozen=True, kw_only=True, tag="header"):
     """What was run, complete enough to run it again.
 
     Attributes:
         format: always ``tcemu-log``.
         version: of this schema.
+        emulator: the version that wrote the log.
         name: of the program, scenario or client.
-        program: the program in its file format; absent for what is no program file.
+        program: the program in its file format; absent for what is no program.
+        clients: the recorded clients that were played, and how.
         kernel: the kernel that was booted.
         switches: all defects and differences by which it differs from ``fixed``.
         machine: what the machine is made of, where it differs from the defaults.
         runtime: how threads were ordered: ``free`` (by trio), ``controlled`` (chosen, under trio) or
             ``bare`` (chosen, without trio).
         strategy: who chose.
-        seed: of the strategy.
+        seed: of the strategy, or of what a client drew.
+        order: what else it takes to make this order again, as a failure file has it: the function or the
+            client, failure points, budget.
         choices: every decision as options, taken, label; absent when the log was written while the
             run was still going on, and then the ``choice`` events say the same.
     """
@@ -54,13 +76,16 @@ class Header(Record, frozen=True, kw_only=True, tag="header"):
     format: Literal["tcemu-log"]
     version: int
     kernel: str
+    emulator: str = ""
     name: str = ""
     program: dict[str, Any] | None = None
+    clients: Clients | None = None
     switches: tuple[str, ...] = ()
     machine: dict[str, Any] = {}
     runtime: Runtime = "bare"
     strategy: str = ""
     seed: int | None = None
+    order: dict[str, Any] | None = None
     choices: tuple[tuple[int, int, str], ...] | None = None
 
 
@@ -161,9 +186,11 @@ class Access(Happening, frozen=True, kw_only=True, tag="access"):
         field: which part of it, such as ``mapped``.
         kind: class of the scheduling point: counter, reference, field, list, slot, rcu ...
         write: whether it was changed, or could have been.
-        before: the value before; of a list the element taken off.
-        after: the value after; of a list the element put on.
+        before: the value before; of a list the element taken off; of a window as a whole, whose entries
+            are changed all at once, how many are set.
+        after: the value after; of a list the element put on; of a window as a whole as for ``before``.
         holder: of a reference count, who took or dropped the reference.
+        facts: what never changes of a region, window or file that the log meets here for the first time.
     """
 
     level: ClassVar[str] = "debug"
@@ -174,6 +201,7 @@ class Access(Happening, frozen=True, kw_only=True, tag="access"):
     before: Any = None
     after: Any = None
     holder: str = ""
+    facts: dict[str, Any] = {}
 
 
 class Wait(Happening, frozen=True, kw_only=True, tag="wait"):
@@ -341,7 +369,10 @@ class State(Happening, frozen=True, kw_only=True, tag="state"):
     Attributes:
         mms: by id: holders of ``mm_users`` and ``mm_count``, ``locked_vm``, whether destroyed.
         regions: by name: mm, address, pages, ``used``, ``mapped``.
-        containers: by id: regions registered, windows, groups, mm.
+        containers: by id: regions registered, windows, groups, mm, holders of ``kref``; of each window
+            holders of ``it_kref`` and how many entries are ``set``.
+        groups: by id: its container, open file, users.
+        files: by name: what it is, and holders of ``f_count``.
         cpus: by id: what runs, the active mm, whether it is borrowed.
         pins_by_holder: pinned pages by who holds them.
         locks: held locks, each with its holders.
@@ -350,6 +381,8 @@ class State(Happening, frozen=True, kw_only=True, tag="state"):
     mms: dict[str, dict[str, Any]] = {}
     regions: dict[str, dict[str, Any]] = {}
     containers: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    files: dict[str, dict[str, Any]] = {}
     cpus: dict[str, dict[str, Any]] = {}
     pins_by_holder: dict[str, int] = {}
     locks: dict[str, tuple[str, ...]] = {}
@@ -366,6 +399,7 @@ class End(Record, frozen=True, kw_only=True, tag="end"):
         message: one line for people.
         known_as: the known defect behind it.
         steps: scheduling steps made.
+        digest: SHA-256 over them, each as ``thread kind object mode``, of a run whose order was chosen.
     """
 
     step: int
@@ -374,6 +408,7 @@ class End(Record, frozen=True, kw_only=True, tag="end"):
     message: str = ""
     known_as: str | None = None
     steps: int = 0
+    digest: str = ""
 
 
 Event = (

@@ -5,13 +5,13 @@ Lengths are in steps of the log, the only time there is.
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
 from actors.trace import schema as s
-from actors.trace.jsonl import Log
-from actors.trace.tree import outcomes_of, value_of
+from actors.trace.tree import value_of
 
 
 class OperationStats(msgspec.Struct):
@@ -70,59 +70,92 @@ class Stats(msgspec.Struct):
     locks: list[LockStats]
 
 
-def stats(log: Log) -> Stats:
-    """Count what happened."""
-    events: dict[str, int] = {}
-    for event in log.events:
-        name = s.event_name(type(event))
-        events[name] = events.get(name, 0) + 1
-    return Stats(dict(sorted(events.items())), operations(log), locks(log))
+def stats(events: Iterable[s.Event]) -> Stats:
+    """Count what happened, in one pass and in no more memory than what is open at once takes."""
+    counts: Counter[str] = Counter()
+    calls, locks = Calls(), Locks()
+    for event in events:
+        counts[s.event_name(type(event))] += 1
+        calls.take(event)
+        locks.take(event)
+    return Stats(dict(sorted(counts.items())), calls.rows(), locks.rows())
 
 
-def operations(log: Log) -> list[OperationStats]:
-    """Count system calls: the requests that no other request led to."""
-    found: dict[str, OperationStats] = {}
-    outcomes = outcomes_of(log.events)
-    inner = {event.step for event in log.events if isinstance(event, s.Request)}
-    for event in log.events:
-        if not isinstance(event, s.Request) or event.cause in inner:
-            continue
-        row = found.setdefault(event.operation, OperationStats(event.operation))
-        row.count += 1
-        outcome = outcomes.get(event.step) or (outcomes.get(event.cause) if event.cause is not None else None)
-        if outcome is None:
-            row.unfinished += 1
-            continue
-        value: Any = value_of(outcome)
+class Calls:
+    """Counts system calls: the requests that no other request led to."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, OperationStats] = {}
+        self.open: dict[int, s.Request | None] = {}
+        self.bodies: dict[int, s.Request] = {}
+
+    def take(self, event: s.Event) -> None:
+        """Take one event."""
+        if isinstance(event, s.Request):
+            outer = event.cause not in self.open
+            self.open[event.step] = event if outer else None
+            if outer:
+                self.row(event).count += 1
+                if event.cause is not None:
+                    self.bodies[event.cause] = event
+        elif isinstance(event, s.Reply) and event.of is not None:
+            self.ended(self.open.pop(event.of, None), event)
+        elif isinstance(event, s.Finish) and event.cause is not None:
+            # The request with which a thread of a process begins is answered by the thread's end.
+            call = self.bodies.pop(event.cause, None)
+            if call is not None and self.open.pop(call.step, None) is not None:
+                self.ended(call, event)
+
+    def row(self, call: s.Request) -> OperationStats:
+        """The counts of the operation that a call is."""
+        return self.found.setdefault(call.operation, OperationStats(call.operation))
+
+    def ended(self, call: s.Request | None, outcome: s.Reply | s.Finish) -> None:
+        """Enter how a call ended and how long it took."""
+        if call is None:
+            return
+        row, value, length = self.row(call), value_of(outcome), outcome.step - call.step
         crashed = bool(outcome.error) and not outcome.error.startswith("TaskKilled")
         row.errors += crashed or (isinstance(value, int) and value < 0)
-        length = outcome.step - event.step
         row.steps += length
         row.longest = max(row.longest, length)
-    return sorted(found.values(), key=lambda row: (-row.count, row.operation))
+
+    def rows(self) -> list[OperationStats]:
+        """The counts, the most frequent first; what is still open is unfinished."""
+        for call in self.open.values():
+            if call is not None:
+                self.row(call).unfinished += 1
+        return sorted(self.found.values(), key=lambda row: (-row.count, row.operation))
 
 
-def locks(log: Log) -> list[LockStats]:
-    """Count locks: who took, held and waited."""
-    found: dict[str, LockStats] = {}
-    since: dict[tuple[str, str], int] = {}
-    waiting: dict[tuple[str, str], int] = {}
-    for event in log.events:
+class Locks:
+    """Counts locks: who took, held and waited."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, LockStats] = {}
+        self.since: dict[tuple[str, str], int] = {}
+        self.waiting: dict[tuple[str, str], int] = {}
+
+    def take(self, event: s.Event) -> None:
+        """Take one event."""
         if not isinstance(event, (s.Acquire, s.Release, s.Wait)):
-            continue
-        row = found.setdefault(event.object, LockStats(event.object))
+            return
+        row = self.found.setdefault(event.object, LockStats(event.object))
         key = event.object, event.thread
         if isinstance(event, s.Wait):
             row.waits += 1
-            waiting.setdefault(key, event.step)
+            self.waiting.setdefault(key, event.step)
         elif isinstance(event, s.Acquire):
             row.taken += 1
-            since[key] = event.step
-            waited = event.step - waiting.pop(key, event.step)
+            self.since[key] = event.step
+            waited = event.step - self.waiting.pop(key, event.step)
             row.waited += waited
             row.longest_wait = max(row.longest_wait, waited)
         else:
-            held = event.step - since.pop(key, event.step)
+            held = event.step - self.since.pop(key, event.step)
             row.held += held
             row.longest_hold = max(row.longest_hold, held)
-    return sorted(found.values(), key=lambda row: (-row.waited, -row.held, row.lock))
+
+    def rows(self) -> list[LockStats]:
+        """The counts, the longest waited for first."""
+        return sorted(self.found.values(), key=lambda row: (-row.waited, -row.held, row.lock))

@@ -44,7 +44,8 @@ def console_line(event: s.Line, paint: Paint = no_paint, width: int = WIDTH) -> 
 
 def clipped(text: str, width: int) -> str:
     """The text in one line of at most ``width`` printable characters."""
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -81,7 +82,10 @@ def end_text(end: s.End) -> str:
 
 def what_happened(event: s.Event) -> str:
     """What happened, without who and where."""
-    return WORDS[type(event)](event)
+    try:
+        return WORDS[type(event)](event)
+    except RecursionError:
+        return "values nested too deeply to be shown"
 
 
 def number(value: Any) -> str:
@@ -138,6 +142,15 @@ def finish_text(event: s.Finish) -> str:
     return "ends" if event.result is None else f"ends, returns {result(event.result)}"
 
 
+def request_text(event: s.Request) -> str:
+    """A request; that of an ioctl under the ioctl's name."""
+    name = event.request
+    arguments = {key: value for key, value in event.args.items() if key != "cmd"}
+    if name == "sys_ioctl" and event.operation:
+        name, _ = event.operation, arguments.pop("fd", None)
+    return f"→ {event.to} {name}({listed(arguments)})"
+
+
 def reply_text(event: s.Reply) -> str:
     """The answer to a request."""
     return f"← {event.request} = {event.error or result(event.ret)}"
@@ -172,7 +185,7 @@ def state_text(event: s.State) -> str:
 WORDS: Final[dict[type[s.Record], Callable[[Any], str]]] = {
     s.Start: lambda e: f"begins{f', started by {e.parent}' if e.parent else ''}",
     s.Finish: finish_text,
-    s.Request: lambda e: f"→ {e.to} {e.request}({listed(e.args)})",
+    s.Request: request_text,
     s.Reply: reply_text,
     s.Access: access_text,
     s.Wait: wait_text,

@@ -14,12 +14,16 @@ from actors.runtime.messages import Request as Message
 from actors.runtime.ops import Op
 from actors.runtime.thread import Thread
 from actors.trace import schema as s
-from actors.trace.plain import arguments_of, operation_of, plain
+from actors.trace.plain import arguments_of, facts_of, operation_of, plain
 
 ACQUIRES: Final = {"acquire": "acquire", "read": "read", "write": "write", "read-lock": "read"}
 RELEASES: Final = {
     "release": "acquire", "read-release": "read", "write-release": "write", "read-unlock": "read",
 }  # fmt: skip
+
+
+SIMPLE: Final = (int, bool, str, tuple, type(None))
+"""Classes of values that are no things."""
 
 
 class Served(NamedTuple):
@@ -80,6 +84,7 @@ class Translator:
         self.labels: dict[str, int] = {}
         self.locked_vm: dict[str, int] = {}
         self.places: dict[str, tuple[str, str]] = {}
+        self.known: set[str] = set()
         self.step = 0
         self.choices = 0
         self.makers: dict[str, Callable[[Lane, Any, Fields], s.Event]] = {
@@ -146,11 +151,21 @@ class Translator:
         if place[1] == "locked_vm" and isinstance(after, int):
             self.locked_vm[place[0]] = after
         context = lane.context
+        facts = self.met(after) if after.__class__ not in SIMPLE else {}
         return s.Access(
             step=self.step, function=function, held=lane.held, pins=pins,
             locked_vm=self.locked_vm.get(context["mm"], 0), object=place[0], field=place[1], kind=op.kind,
-            write=op.write, before=plain(before), after=plain(after), holder=holder, **context,
+            write=op.write, before=plain(before), after=plain(after), holder=holder, facts=facts,
+            **context,
         )  # fmt: skip
+
+    def met(self, value: object) -> dict[str, Any]:
+        """What never changes of a thing, when it is met for the first time."""
+        name = getattr(value, "name", None)
+        if not isinstance(name, str) or name in self.known:
+            return {}
+        self.known.add(name)
+        return facts_of(value)
 
     def place(self, name: str) -> tuple[str, str]:
         """Split ``mm:0.locked_vm`` into whose it is and which part of it."""
@@ -264,6 +279,8 @@ class Translator:
     def state(self, lane: Lane, fields: dict[str, Any], about: Fields) -> s.Event:
         """The whole state: charges are known from here on."""
         self.locked_vm.update({name: mm["locked_vm"] for name, mm in fields["mms"].items()})
+        self.known.update(fields["regions"], fields["files"])
+        self.known.update(name for c in fields["containers"].values() for name in c.get("windows", ()))
         return s.State(**fields, **self.common(lane, about))
 
     def other(self, lane: Lane, name: str, fields: dict[str, Any], about: Fields) -> s.Event:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from actors.trace import schema as s
 from actors.trace.jsonl import Log
-from actors.trace.text import changes, clipped, joined, number, result, what_happened
+from actors.trace.query import about
+from actors.trace.text import (
+    Paint,
+    changes,
+    clipped,
+    joined,
+    no_paint,
+    number,
+    result,
+    style_of,
+    what_happened,
+)
 
 DEEPEST = 40
 """Levels that are shown one under the other; what is deeper is shown at this depth."""
@@ -69,12 +80,59 @@ def matters(event: s.Event) -> bool:
     return not isinstance(event, (s.Acquire, s.Release, s.Choice, s.State))
 
 
-def row_text(row: Row, width: int = 100) -> str:
+def below(
+    rows: Iterable[Row], operation: str = "", thread: str = "", steps: range | None = None, object: str = ""
+) -> Iterator[Row]:
+    """The rows that meet all conditions, each with everything under it.
+
+    Args:
+        rows: of a tree.
+        operation: a part of the name of a system call or ioctl.
+        thread: who did it.
+        steps: from one step to before another.
+        object: something under it is about this; a whole or a part.
+    """
+    branch: list[Row] = []
+    for row in rows:
+        if branch and row.depth > branch[0].depth:
+            branch.append(row)
+            continue
+        yield from kept(branch, object)
+        event = row.event
+        fits = operation.lower() in event.operation.lower() and thread in ("", event.thread)
+        fits = fits and (steps is None or event.step in steps) and not (object and is_thread(row))
+        branch = [row] if fits else []
+    yield from kept(branch, object)
+
+
+def is_thread(row: Row) -> bool:
+    """Whether a row is a whole thread, of which only the calls are looked for."""
+    return isinstance(row.event, s.Start)
+
+
+def kept(branch: list[Row], object: str) -> Iterator[Row]:
+    """A branch of the tree on its own, if something in it is about ``object``."""
+    if branch and (not object or any(about(row.event, object) for row in branch)):
+        yield from (row._replace(depth=row.depth - branch[0].depth) for row in branch)
+
+
+def row_text(row: Row, width: int = 100, paint: Paint = no_paint) -> str:
     """A row as a line: step, thread, and the event at its depth."""
     event = row.event
     indent = "  " * min(row.depth, DEEPEST // 2)
-    head = f"{event.step:6} {clipped(event.thread, 12):12} {indent}"
-    return head + clipped(node_text(row, width - len(head)), max(width - len(head), 20))
+    step, thread = f"{event.step:6}", f"{clipped(event.thread, 12):12}"
+    room = max(width - len(step) - len(thread) - len(indent) - 2, 20)
+    text = clipped(node_text(row, room), room)
+    return f"{paint(step, 'dim')} {paint(thread, 'bold')} {indent}{paint(text, row_style(row))}".rstrip()
+
+
+def row_style(row: Row) -> str:
+    """How a row is to stand out; a call that failed does too."""
+    value = value_of(row.outcome) if row.outcome is not None else None
+    failed = isinstance(value, int) and not isinstance(value, bool) and value < 0
+    if failed or (row.outcome is not None and row.outcome.error):
+        return "yellow"
+    return "green" if isinstance(row.event, s.Access) else style_of(row.event)
 
 
 def node_text(row: Row, width: int) -> str:
@@ -84,7 +142,8 @@ def node_text(row: Row, width: int) -> str:
         return f"{event.thread} begins" + (f", ends: {outcome.error}" if outcome and outcome.error else "")
     if not isinstance(event, s.Request):
         return what_happened(event)
-    title = f"{event.operation}: " if row.depth <= 1 and event.operation != event.request else ""
+    outermost = row.depth == 0 or event.to == event.caller or event.actor.startswith("machine:")
+    title = f"{event.operation}: " if outermost and event.operation != event.request else ""
     name = f"{title}{joined(event.to, event.request)}"
     answer = answer_text(outcome)
     arguments = ", ".join(f"{key}={number(v)}" for key, v in event.args.items() if key != "cmd")

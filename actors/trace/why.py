@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
+from actors.program.values import MachineSpec
 from actors.trace import schema as s
 from actors.trace.jsonl import Log
 from actors.trace.query import about as is_about
@@ -35,14 +37,59 @@ class History(NamedTuple):
 
 
 def why(log: Log, name: str) -> History:
-    """Follow the object ``name`` (``mm:0``, ``mm:0.mm_count``, ``region:1``, a lock) through a log."""
+    """Follow the object ``name`` (``mm:0``, ``mm:0.mm_count``, ``region:1``, a lock) through a log.
+
+    ``page:0x1421`` is a page of RAM by its number.
+    """
+    if name.startswith("page:"):
+        return history_of_page(log, name)
     history = History(name, [], {}, {}, {}, {})
     for event in log.events:
         if isinstance(event, s.State):
             begin(history, event)
-        elif is_about(event, name) and follow(history, event):
+        elif (is_about(event, name) and follow(history, event)) or complains(event, name):
             history.events.append(event)
     return history
+
+
+def complains(event: s.Event, name: str) -> bool:
+    """Whether the kernel or an oracle complains of an object, or of a part of it."""
+    if not isinstance(event, s.KERNEL_MESSAGES):
+        return False
+    return re.search(rf"(?<![\w:.]){re.escape(name)}(?!\w)", event.message) is not None
+
+
+def history_of_page(log: Log, name: str) -> History:
+    """Follow a page of RAM: which entries of tables pointed to it, who looked it up, which device hit it.
+
+    A whole range that is mapped in one step is not told of entry by entry.
+    """
+    history = History(name, [], {}, {}, {}, {})
+    try:
+        pfn = int(name.removeprefix("page:"), 0)
+    except ValueError:
+        return history
+    size = log.header.machine.get("page_size", MachineSpec().page_size)
+    for event in log.events:
+        if isinstance(event, s.Access) and event.kind == "slot":
+            was, now = (is_in(value, pfn, size) for value in (event.before, event.after))
+            if now:
+                history.values[joined(event.object, event.field)] = "pointing to it"
+            elif was:
+                history.values.pop(joined(event.object, event.field), None)
+            found = was or now
+        elif isinstance(event, s.Reply):
+            found = isinstance(event.ret, dict) and is_in([event.ret.get("hpa")], pfn, size)
+        else:
+            found = isinstance(event, s.Dma) and any(hit.get("pfn") == pfn for hit in event.hits)
+        if found:
+            history.events.append(event)
+    return history
+
+
+def is_in(entry: Any, pfn: int, size: int) -> bool:
+    """Whether the address that an entry begins with lies in a page."""
+    return isinstance(entry, list) and bool(entry) and isinstance(entry[0], int) and entry[0] // size == pfn
 
 
 def objects(log: Log) -> list[str]:

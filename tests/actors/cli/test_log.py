@@ -13,7 +13,8 @@ import pytest
 from actors.cli.app import run
 from actors.machine import Machine
 from actors.runtime.bare import BareRuntime
-from actors.trace.jsonl import Log, dump, header_of, read_log, write_log
+from actors.trace.header import header_of
+from actors.trace.jsonl import Log, dump, read_log, write_log
 from actors.trace.recorder import Recorder
 from actors.trace.schema import EVENT_NAMES, End
 
@@ -139,3 +140,74 @@ def test_the_format_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"## `{name}`" in page for name in EVENT_NAMES)
     assert run(["log", "schema", "--json"]) == 0
     json.loads(capsys.readouterr().out)
+
+
+def test_a_tree_of_some_calls_only(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def tree(*words: str) -> list[str]:
+        assert run(["log", "tree", *words, file]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    whole, locks = tree(), tree("--operation", "mlock")
+    assert 1 < len(locks) < len(whole)
+    assert "mlock" in locks[0]
+    assert all("mmap_anywhere" not in line for line in locks)
+    charged = tree("--object", "mm:0.locked_vm")
+    calls = [line for line in charged if not line[20:].startswith(" ")]
+    assert len(calls) == 1
+    assert "mlock" in calls[0]
+    assert "locked_vm 0 → 16" in charged[-1]
+    assert run(["log", "tree", "--object", "mm:7", file]) == 1
+
+
+def test_the_first_of_many(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "grep", "--event", "request", "--first", "2", file]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_check_says_what_a_log_is(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "check", file]) == 0
+    assert "whole, ended with ok" in capsys.readouterr().out
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(Path(file).read_bytes().splitlines(keepends=True)[:5]))
+    assert run(["log", "check", str(cut), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["end"] is None
+    assert run(["log", "check", __file__]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_only_a_terminal_is_coloured(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for words in (["tree"], ["grep"]):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+        run(["log", *words, file])
+        assert "\033[" in capsys.readouterr().out
+        monkeypatch.setenv("NO_COLOR", "1")
+        run(["log", *words, file])
+        assert "\033" not in capsys.readouterr().out
+        monkeypatch.delenv("NO_COLOR")
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, ["check"]], ids=" ".join)
+def test_names_from_a_log_cannot_write_to_the_terminal(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\033]0;owned\007\033[31m\n"
+    path = tmp_path / "evil.jsonl"
+    head = {"event": "header", "format": "tcemu-log", "version": 1, "kernel": evil, "name": evil}
+    common = {"thread": evil, "actor": evil, "operation": evil, "function": evil}
+    lines = [
+        head,
+        {"event": "start", "step": 0, **common},
+        {"event": "request", "step": 1, "to": evil, "request": evil, "args": {evil: evil}, **common},
+        {"event": "access", "step": 2, "object": "mm:0", "field": evil, "after": evil, **common},
+        {"event": "acquire", "step": 3, "object": evil, **common},
+        {"event": "oops", "step": 4, "message": evil, "place": evil, **common},
+        {"event": "end", "step": 5, "message": evil},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run(["log", *words, str(path)]) in (0, 1)
+    captured = capsys.readouterr()
+    assert "\033" not in captured.out + captured.err
+    assert "\007" not in captured.out + captured.err

@@ -11,7 +11,7 @@ from actors.trace import schema as s
 from actors.trace.diff import as_json as diff_json
 from actors.trace.diff import diff
 from actors.trace.dmesg import dmesg, messages_as_json
-from actors.trace.ftrace import ftrace
+from actors.trace.ftrace import HEAD, ftrace
 from actors.trace.jsonl import Log
 from actors.trace.query import LogCapture, chain, object_of, part_of, select
 from actors.trace.stats import stats
@@ -152,7 +152,7 @@ def test_a_run_that_goes_on_longer(log):
 
 
 def test_counts_of_operations_and_locks(log):
-    counted = stats(log)
+    counted = stats(log.events)
     assert sum(counted.events.values()) == len(log.events)
     calls = {row.operation: row for row in counted.operations}
     assert calls["VFIO_IOMMU_MAP_DMA"].count == 1
@@ -169,7 +169,7 @@ def test_counts_of_operations_and_locks(log):
 async def test_calls_of_a_free_machine_are_counted_too(life):
     log = LogCapture()
     await life(log)
-    calls = {row.operation: row for row in stats(Log(header(), log.events())).operations}
+    calls = {row.operation: row for row in stats(log.events()).operations}
     assert calls["open(/dev/vfio/vfio)"].count == 1
     assert calls["exit_group"].errors == 0
     assert not any(row.unfinished for row in calls.values())
@@ -202,9 +202,9 @@ def test_an_oops_is_a_bug():
 
 
 def test_ftrace_has_a_line_an_event(log):
-    lines = list(ftrace(log))
+    lines = list(ftrace(log.events))
     states = sum(isinstance(event, s.State) for event in log.events)
-    assert len(lines) == 1 + len(log.events) - states
+    assert len(lines) == len(HEAD.splitlines()) + len(log.events) - states
     assert any("mm_iommu_get: access: region:0.used 1->2" in line for line in lines)
 
 
