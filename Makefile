@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
+SUDO   := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help stress test test-slow bench docs lint types contracts check clean
+.PHONY: help stress fuzz test test-slow test-wheel browser bench matrix docs lint types contracts check clean
 
 help:                          ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,17 +18,31 @@ help:                          ## Say what there is
 stress: $(VENV)/.run           ## Set up, and search teardown orders of everything built in
 	@$(BIN)/tcemu stress $(ARGS) || test $$? -eq 1
 
+fuzz: $(VENV)/.run             ## Set up, and fuzz for two minutes; reports for pipelines in .tcemu/ci
+	@$(BIN)/tcemu fuzz --seconds 120 --ci $(ARGS) || test $$? -eq 1
+
 test: $(VENV)/.test            ## Set up, and run the tests
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not wheel" $(ARGS)
 
 test-slow: $(VENV)/.test       ## Run the longer searches
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
+browser:                       ## Install Chromium (Debian, Ubuntu), in which `make test` tests drawn pages
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install -y chromium; }
+
+test-wheel: $(VENV)/.test      ## Build the wheel, and try it with every Python that is here
+	$(BIN)/python -m pytest -q -m wheel $(ARGS)
+
 bench: $(VENV)/.test           ## Measure, each figure beside its baseline
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-docs: $(VENV)/.run             ## Write the generated parts of the docs anew
+matrix: $(VENV)/.run           ## Search every scenario, generation and defect anew, for some minutes
+	$(BIN)/python -m docs.generate.matrix
+	$(BIN)/python -m docs.generate docs/matrix.md
+
+docs: $(VENV)/.test            ## Write the generated parts of the docs anew, and build the site in build/site
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m mkdocs build --quiet
 
 lint: $(VENV)/.dev             ## Look for mistakes in style
 	$(BIN)/ruff check .
@@ -49,7 +64,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[report]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python

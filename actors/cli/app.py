@@ -16,12 +16,15 @@ from actors.cli.exits import ExitCode, problem_of, say
 
 SUMMARIES = {
     "stress": "Run programs under many orders and faults, and say what breaks.",
+    "fuzz": "Generate programs and orders, and keep whatever breaks a kernel.",
+    "corpus": "Look at what fuzzing has kept, and tidy it up.",
     "replay": "Run one recorded failure again, exactly.",
     "play": "Play recorded clients, and say what they leave behind.",
     "conform": "Replay vectors recorded from real kernels, and compare every step.",
     "kernels": "List the kernels, or say in what two of them differ.",
     "defects": "List the known defects, or tell the story of one.",
     "log": "Read the log of a run: causes, histories, differences.",
+    "draw": "Draw a picture of a run from its log.",
     "completion": "Print the shell completion script.",
 }
 """Command -> its summary; a command lives in the module of its name, as ``command``."""

@@ -1,35 +1,39 @@
-"""Rows of ``tcemu stress`` for recorded clients: killed at drawn points, torn down in drawn orders."""
+"""Recorded clients as rows of ``tcemu stress``: killed at drawn points, each end torn down in all orders."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
-from time import monotonic
 from typing import NamedTuple
 
-from actors.cli.tables import plural
-from actors.execute.play import Ending, Remains, play_killed
-from actors.explore import Report
-from actors.kernel.composition import Kernel
-from actors.program import builtin_streams, load_stream
+from actors.explore.client import KilledClient
+from actors.program import Stream, builtin_streams
 
 KERNELS = ("v4.9", "v4.10", "v6.12", "fixed")
 """What clients are killed on without ``--kernel``: before the patch, after it, today's, the mended one."""
 
-LAST_CALL = 20_000
-"""Clients are killed within their first calls; ``tcemu play --kill-at`` reaches every point."""
+KILLS = 6
+"""Points at which each client is killed."""
 
-KILLS = 12
-"""Kills of a client when no number of orders is asked for."""
+FIRST_ROWS = 48
+"""Rows of the recording within which a client is killed; ``tcemu play --kill-at`` reaches every call."""
+
+CALLS_OF_A_ROW = 3_000
+"""Calls of a row, which may stand for very many, that are made at most before the kill."""
 
 BORROWING_CPUS = (1,)
-NEXT_LINE = "; tcemu play "
-"""Stands in a message before the command that shows the same again."""
 
 
 class Client(NamedTuple):
-    """A recorded client by its name."""
+    """A recorded client: a built-in one by its name, or a file."""
 
-    name: str
+    client: str
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return Path(self.client).stem
 
 
 def clients() -> list[Client]:
@@ -37,55 +41,26 @@ def clients() -> list[Client]:
     return [Client(name) for name in builtin_streams()]
 
 
-def kill_often(
-    client: Client, kernel: Kernel, schedules: int | None, seconds: float | None, seed: int
-) -> Report:
-    """Kill copies of a client while a kernel thread borrows its mm; files close in drawn orders."""
-    start = monotonic()
-    stream = load_stream(builtin_streams()[client.name])
-    draw = Random(seed)
-    last = min(stream.calls, LAST_CALL)
-    points = sorted(draw.randint(0, last) for _ in range(schedules or KILLS))
-    done, bad = 0, None
-    for point, ending in play_killed(stream, kernel, points=points, borrow=BORROWING_CPUS, seed=seed):
-        done += 1
-        if not ending.clean:
-            bad = (point, ending)
-            break
-        if seconds is not None and monotonic() - start > seconds:
-            break
-    verdict, message = ("ok", "") if bad is None else told(*bad)
-    if bad is not None:
-        message += f"{NEXT_LINE}{client.name} --kernel {kernel.name} --kill-at {bad[0]} --borrow 1"
-    return Report(
-        program=client.name,
-        kernel=kernel.name,
-        strategy="random",
-        schedules=done,
-        complete=False,
-        points=stream.calls,
-        seconds=round(monotonic() - start, 3),
-        verdict=verdict,
-        invariant="J-Q1" if verdict == "violation" else "",
-        message=message,
-        schedules_to_first_failure=None if bad is None else done,
-    )
+def kills(client: Client, seed: int, most: int = KILLS) -> Iterator[KilledClient]:
+    """The client killed at different points, drawn by the seed, never the same one twice."""
+    stream = KilledClient(client.client, 0).stream()
+    for calls in kill_points(stream, Random(seed), most):
+        yield KilledClient(client.client, calls, BORROWING_CPUS)
 
 
-def told(point: int, ending: Ending) -> tuple[str, str]:
-    """Verdict and message for a kill that did not end clean."""
-    when = f"killed after {point:,} of its calls"
-    if ending.verdict != "ok":
-        return ending.verdict, f"{when}: {ending.message}"
-    if ending.final.anything:
-        return "violation", f"{when}, it leaves {in_words(ending.final)} for ever"
-    assert ending.borrowed is not None
-    return "violation", f"{when}, it leaves {in_words(ending.borrowed)} while a kernel thread borrows its mm"
+def kill_points(stream: Stream, draw: Random, most: int) -> list[int]:
+    """Numbers of calls made before a kill: rows drawn without repeating, and a call of each."""
+    rows = stream.program.setup[:FIRST_ROWS]
+    starts = [0]
+    for row in rows:
+        starts.append(starts[-1] + row.repeat)
+    drawn = draw.sample(range(1, len(starts)), min(most, len(rows)))
+    return [starts[end] - row_rest(rows[end - 1].repeat, draw) for end in drawn]
 
 
-def in_words(remains: Remains) -> str:
-    """What is left, the zeros left out."""
-    counts = remains._asdict().items()
-    return ", ".join(
-        plural(count, name.replace("_", " ").removesuffix("s")) for name, count in counts if count
-    )
+def row_rest(repeat: int, draw: Random) -> int:
+    """How many calls of a row are left at a kill within it."""
+    return repeat - draw.randint(1, min(repeat, CALLS_OF_A_ROW))
+
+
+__all__ = ["BORROWING_CPUS", "KERNELS", "Client", "clients", "kills"]

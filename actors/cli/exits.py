@@ -38,11 +38,16 @@ class BadInput(Exception):
 
 CODES = {
     "actors.cli.exits.BadInput": ExitCode.BAD_INPUT,
+    "actors.draw.Undrawable": ExitCode.BAD_INPUT,
     "actors.program.errors.ProgramError": ExitCode.BAD_INPUT,
     "actors.program.errors.Refusal": ExitCode.BAD_INPUT,
     "actors.kernel.composition.UnknownPiece": ExitCode.BAD_INPUT,
     "actors.kernel.composition.Conflict": ExitCode.BAD_INPUT,
+    "actors.runtime.errors.ScenarioError": ExitCode.BAD_INPUT,
+    "actors.explore.executors.ClusterLost": ExitCode.BAD_INPUT,
+    "actors.explore.scenario.NoScenario": ExitCode.BAD_INPUT,
     "actors.explore.strategies.UnknownStrategy": ExitCode.BAD_INPUT,
+    "actors.fuzz.corpus.CorpusError": ExitCode.BAD_INPUT,
     "actors.explore.strategies.replay.ReplayDivergence": ExitCode.DIVERGED,
 }
 """Exceptions whose fault is not the emulator's, by name: judging an error imports nothing."""

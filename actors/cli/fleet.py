@@ -1,4 +1,8 @@
-"""Work spread over processes that Ctrl-C ends at once, with what was found so far."""
+"""Work spread over processes that Ctrl-C ends at once, with what was found so far.
+
+Each process gets a shelf of tasks and works on all of them, in whatever turns it likes; what it has
+to say of each comes back through a pipe.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,22 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from functools import partial
-from multiprocessing import active_children, get_context
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from actors.cli.exits import Told, interrupt, problem_of
+from actors.cli.exits import ExitCode, Told, interrupt, problem_of
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+PRELOADED = ["actors.cli.units"]
+"""Imported once, before workers are forked, rather than by each."""
+
+Work = Callable[[Sequence[tuple[int, T]]], Iterator[tuple[int, U]]]
+"""Does numbered tasks and says things about them; interrupted it says what it has, then raises on."""
 
 
 def available_cpus() -> int:
@@ -22,61 +33,64 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run_all(work: Callable[[T], U], tasks: Sequence[T], workers: int) -> Iterator[tuple[int, U | Told]]:
-    """Do all the work, in this process where one is enough; outcomes as they come, with their index.
+def run_all(work: Work[T, U], tasks: Sequence[T], workers: int) -> Iterator[tuple[int, U | Told]]:
+    """Do all the work, in this process where one is enough; what is said of tasks, as it comes.
 
-    A task that fails has its error for an outcome. An interrupt ends what is running; what that came
-    to is still yielded before the interrupt goes on.
+    An interrupt ends what is running; what that came to is still yielded before the interrupt goes on.
     """
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        yield from ((index, judged(work, task)) for index, task in enumerate(tasks))
+    numbered = list(enumerate(tasks))
+    if min(workers, len(tasks)) <= 1:
+        yield from work(numbered)
         return
     context = get_context("forkserver")
-    with ProcessPoolExecutor(workers, context, initializer=ignore_interrupts) as pool:
-        do = partial(interruptible, work)
-        futures = {pool.submit(do, task): index for index, task in enumerate(tasks)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            yield from stopped(futures)
-            raise
+    context.set_forkserver_preload(PRELOADED)
+    running: dict[Connection, BaseProcess] = {}
+    for worker in range(min(workers, len(tasks))):
+        ours, theirs = context.Pipe(duplex=False)
+        process: BaseProcess = context.Process(
+            target=serve, args=(work, numbered[worker::workers], theirs), daemon=True
+        )
+        process.start()
+        theirs.close()
+        running[ours] = process
+    try:
+        yield from heard(running)
+    except BaseException:
+        for process in running.values():
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        yield from heard(running, stopped=True)
+        raise
 
 
-def stopped(futures: dict[Future[U], int]) -> Iterator[tuple[int, U]]:
-    """Stop all work; outcomes of what was running, cut short."""
-    running = [future for future in futures if not future.done() and not future.cancel()]
-    for child in active_children():
-        if child.pid is not None:
-            os.kill(child.pid, signal.SIGINT)
-    for future in as_completed(running):
-        if future.exception() is None:
-            yield futures[future], future.result()
+def heard(running: dict[Connection, BaseProcess], stopped: bool = False) -> Iterator[tuple[int, U | Told]]:
+    """What workers say, until all have ended; those that were stopped may end as they like."""
+    while running:
+        for connection in wait(list(running)):
+            assert isinstance(connection, Connection)
+            try:
+                said = connection.recv()
+            except EOFError:
+                process = running.pop(connection)
+                process.join()
+                if process.exitcode != 0 and not stopped:
+                    yield -1, Told(ExitCode.EMULATOR, f"tcemu: a worker ended with {process.exitcode}", "")
+            else:
+                yield said
 
 
-def ignore_interrupts() -> None:
-    """Be a worker: an interrupt concerns only work that is being done."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def interruptible(work: Callable[[T], U], task: T) -> U | Told:
-    """Do one task in a worker."""
+def serve(work: Work[T, U], shelf: Sequence[tuple[int, T]], out: Connection) -> None:
+    """Be a worker: do the tasks of a shelf. Only the process that started it interrupts it."""
+    os.setpgrp()
     signal.signal(signal.SIGINT, interrupt)
     try:
-        return judged(work, task)
-    except KeyboardInterrupt as stop:
-        return told(stop)
-    finally:
-        ignore_interrupts()
-
-
-def judged(work: Callable[[T], U], task: T) -> U | Told:
-    """Do one task; an error is an outcome too."""
-    try:
-        return work(task)
+        for said in work(shelf):
+            out.send(said)
+    except KeyboardInterrupt:
+        os._exit(ExitCode.INTERRUPTED)
     except Exception as error:
-        return told(error)
+        with suppress(BrokenPipeError):
+            out.send((-1, told(error)))
 
 
 def told(error: BaseException) -> Told:

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from actors.cli.clients import NEXT_LINE
+from actors.cli.ci import OPTIONS, output_options, write_outputs
+from actors.cli.clients import Client
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
+from actors.cli.hunt import named, print_failures
 from actors.cli.options import json_option, kernel_option, switches
+from actors.cli.shelf import Running, run_shelf
 from actors.cli.subjects import Subject, everything, find_subject, kernels_of
-from actors.cli.tables import (
-    Cell,
-    Column,
-    plural,
-    print_command,
-    print_json,
-    print_line,
-    print_table,
-    progress,
-)
-from actors.cli.units import FAILURES, Unit, run_unit
-from actors.explore import STRATEGIES, Report
-from actors.kernel.catalogue import find_kernel
+from actors.cli.tables import Advance, Cell, Column, plural, print_json, print_line, print_table, progress
+from actors.cli.units import FAILURES, Unit
+from actors.explore import STRATEGIES, Failure, Report, find_strategy, load_failure
+from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
+from actors.kernel.failpoints import FAILPOINTS
+from actors.linear.oracle import INVARIANT as LINEARIZABILITY
 from actors.program import Program
 
-EPILOG = f"""\\b
+EPILOG = f"""\b
 Examples:
   tcemu stress                                       everything built in
   tcemu stress exit-with-lazy-borrower               one scenario, on the kernels it names
@@ -36,9 +33,17 @@ Examples:
   tcemu stress my_module:scenario --kernel fixed     your async function of a machine
   tcemu stress lookup-uaf                            the small program that shows a defect
   tcemu stress --kernel fixed --with lookup-uaf      everything on the mended kernel but for one
+  tcemu stress lookup-uaf --log run.jsonl            all that happened, for tcemu log and draw
   tcemu stress my.json --fail-nth all                fail each allocation, pin, copy in turn
+  tcemu stress my.json --fail memory                 let one allocation fail, where the order says
+  tcemu stress my.json --kill all                    kill each process, at every point
+  tcemu stress qemu-rtl8139 --kernel v6.12           a recorded client, killed at drawn calls
+  tcemu stress --after FAILURE.json                  other orders from just before what went wrong
+  tcemu stress my.json --linear                      does a sequential order explain the answers?
 
-\\b
+\b
+--fail takes the name of a failure point (docs/defects.md lists them), or memory: any allocation,
+pin or charge; cma: pages come from a CMA area and have to be moved; any.
 Every failing order is shortened and kept in {FAILURES}; tcemu replay runs it again.
 """
 
@@ -54,7 +59,28 @@ COLUMNS = (
 )
 
 
-class FailNth(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.5 on
+STRATEGY = "portfolio"
+AFTER_STRATEGY = "pct"
+"""The default of ``--after``: the portfolio has to see every step from the first one, so it cannot go on."""
+
+FAULTS = {
+    "any": ("any",),
+    "cma": ("alloc_pages.cma",),
+    "memory": (
+        "account_locked_vm",
+        "mm_iommu_do_alloc.array",
+        "pin_user_pages",
+        "tce_iommu_register_pages.kzalloc",
+        "tce_iommu_attach_group.kzalloc",
+        "pnv_pci_ioda2_table_alloc_pages",
+        "pnv_alloc_tce_level",
+        "pnv_alloc_tce_level.view",
+    ),
+}
+"""Several failure points by one name."""
+
+
+class NumberOrAll(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.5 on
     """A number from 0 on, or ``all``."""
 
     name = "n|all"
@@ -74,9 +100,7 @@ class FailNth(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
 @click.option(
     "--strategy",
     metavar="NAME",
-    default="portfolio",
-    show_default=True,
-    help=f"Who chooses the orders: {', '.join(STRATEGIES)}.",
+    help=f"Who chooses the orders: {', '.join(STRATEGIES)}.  [default: {STRATEGY}]",
 )
 @click.option("--schedules", type=click.IntRange(1), metavar="N", help="Orders to run, for each row.")
 @click.option(
@@ -90,36 +114,101 @@ class FailNth(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
 )
 @switches
 @click.option(
-    "--fail-nth", type=FailNth(), help="Fail the N-th failure point of each order, from 0, or each."
+    "--fail-nth", type=NumberOrAll(), help="Fail the N-th failure point of each order, from 0, or each."
 )
+@click.option("--fail", multiple=True, metavar="NAME", help="Let one of these fail, where the order says.")
+@click.option("--kill", type=NumberOrAll(), help="Kill process N at every point, or each.")
+@click.option(
+    "--after", metavar="FILE", type=click.Path(), help="Go on from just before a recorded failure went wrong."
+)
+@click.option(
+    "--choices", type=click.IntRange(0), metavar="N", help="With --after: from after its first N choices."
+)
+@click.option("--linear", is_flag=True, help="Also look for a sequential order that explains all answers.")
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: one a CPU]")
+@click.option("--dask", metavar="ADDRESS", help="Spread over a Dask cluster, tcp://HOST:PORT.")
+@click.option(
+    "--log", "log_file", metavar="FILE", type=click.Path(), help="Write a log of the first order that broke."
+)
+@output_options
 @json_option
-def command(programs: tuple[str, ...], kernels: tuple[str, ...], as_json: bool, **how: Any) -> int:
+def command(
+    programs: tuple[str, ...],
+    kernels: tuple[str, ...],
+    after: str | None,
+    choices: int | None,
+    seconds: float | None,
+    workers: int | None,
+    dask: str | None,
+    log_file: str | None,
+    as_json: bool,
+    **how: Any,
+) -> int:
     """Run programs under many orders and faults, and say what breaks.
 
     Without a program: the built-in scenarios, then the recorded clients.
     """  # fmt: skip
-    ending = Ending()
-    subjects = [find_subject(name) for name in programs] or everything()
-    workers = how.pop("workers") or available_cpus()
-    units = plan(subjects, kernels, workers=workers, **how)
+    ending, outputs = Ending(), {name: how.pop(name) for name in OPTIONS}
+    if seconds is None and how["schedules"] is None:
+        seconds = DEFAULT_SECONDS
+    if after is None:
+        subjects = [find_subject(name) for name in programs] or everything()
+        units = plan(subjects, kernels, **how)
+    else:
+        units = [go_on_after(after, choices, programs, kernels, **how)]
+    if choices is not None and after is None:
+        raise BadInput("--choices: says where --after goes on, and there is no --after")
     reports: dict[int, Report] = {}
     with ending.kept(), progress(len(units)) as advance:
-        for index, outcome in run_all(run_unit, units, workers):
-            if isinstance(outcome, Told):
-                ending.note(outcome)
-                continue
-            reports[index] = outcome
-            advance(1, f"{outcome.program} on {outcome.kernel}")
-            if ending.interrupted:
-                break
+        work = partial(run_shelf, seconds=seconds)
+        rows = afar(dask, units, seconds) if dask else run_all(work, units, workers or available_cpus())
+        for index, said in rows:
+            if isinstance(said, Told):
+                ending.note(said)
+            elif isinstance(said, Report):
+                reports[index] = said
+            show_progress(advance, units, index, said)
     done = [(units[index], reports[index]) for index in sorted(reports)]
     ending.found(any(report.verdict != "ok" or surprising(unit, report) for unit, report in done))
     if as_json:
         print_json({"runs": [json_of(unit, report) for unit, report in done]})
     elif done:
         show(done)
+    if any(outputs.values()):
+        from actors.report import of_stress  # noqa: PLC0415 - only where it is asked for
+
+        write_outputs(of_stress((report, unit.expected) for unit, report in done), **outputs)
+    if log_file is not None:
+        write_log_of([report for _, report in done], log_file)
     return ending.finish()
+
+
+def write_log_of(reports: Sequence[Report], file: str) -> None:
+    """Write the log of the first order that was kept; without one say so."""
+    from actors.explore.failure import load_failure  # noqa: PLC0415 - only for --log
+    from actors.explore.logged import logged  # noqa: PLC0415
+    from actors.trace.jsonl import write_log  # noqa: PLC0415
+
+    kept = next((report.failure_file for report in reports if report.failure_file), None)
+    if kept is None:
+        click.echo(f"--log: nothing that broke was kept, {file} is not written", err=True)
+        return
+    write_log(file, logged(load_failure(kept)))
+
+
+def afar(address: str, units: Sequence[Unit], seconds: float | None) -> Iterator[tuple[int, Report | Told]]:
+    """Search all rows on a cluster."""
+    from actors.cli.afar import run_afar  # noqa: PLC0415 - an extra
+
+    return run_afar(address, units, seconds)
+
+
+def show_progress(advance: Advance, units: Sequence[Unit], index: int, said: Report | Told | Running) -> None:
+    """Say on a terminal which row has been worked on."""
+    if index >= 0:
+        orders = f": {plural(said.orders, 'order')}" if isinstance(said, Running) else ""
+        unit = units[index]
+        advance(not isinstance(said, Running), f"{unit.name} on {unit.kernel.name}{orders}")
 
 
 def json_of(unit: Unit, report: Report) -> dict[str, Any]:
@@ -133,39 +222,90 @@ def plan(
     subjects: Sequence[Subject],
     kernels: tuple[str, ...],
     *,
-    strategy: str,
-    schedules: int | None,
-    seconds: float | None,
-    workers: int,
+    strategy: str | None,
     with_: tuple[str, ...],
     without: tuple[str, ...],
+    fail: tuple[str, ...],
     **how: Any,
 ) -> list[Unit]:
-    """One unit of work for each subject and kernel, with its share of the time.
+    """One unit of work for each subject and kernel.
 
     Raises:
-        UnknownPiece, Conflict, BadInput: bad names.
+        UnknownPiece, Conflict, UnknownStrategy, BadInput: bad names.
     """
-    if strategy not in STRATEGIES:
-        raise BadInput(f"no strategy {strategy!r}; there are {', '.join(STRATEGIES)}")
-    pairs = [(subject, name) for subject in subjects for name in kernels_of(subject, kernels)]
-    if seconds is None and schedules is None:
-        seconds = DEFAULT_SECONDS
-    share = None if seconds is None else seconds * min(workers, len(pairs)) / len(pairs)
-    as_is = not with_ and not without
+    as_is = not with_ and not without and how.get("kill") is None
+    find_strategy(strategy or STRATEGY)
     return [
         Unit(
             subject,
             compose(subject, name, with_, without),
             name,
-            strategy,
-            schedules,
-            share,
+            strategy or STRATEGY,
+            fail=failure_points(fail),
             expected=subject.expect.get(name, "") if as_is and isinstance(subject, Program) else "",
             **how,
         )
-        for subject, name in pairs
+        for subject in subjects
+        for name in kernels_of(subject, kernels)
     ]
+
+
+def failure_points(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The failure points that the words of ``--fail`` mean.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    known = FAULTS | {name: (name,) for name in FAILPOINTS}
+    for name in names:
+        if name not in known:
+            raise BadInput(f"--fail: no failure point {name!r}{nearest(name, known)}")
+    return tuple(dict.fromkeys(point for name in names for point in known[name]))
+
+
+def go_on_after(
+    file: str, choices: int | None, programs: tuple[str, ...], kernels: tuple[str, ...], **how: Any
+) -> Unit:
+    """The unit that goes on from within a recorded failure.
+
+    Raises:
+        ProgramError: the file is malformed.
+        BadInput: something else is asked for that the file says already, or that cannot be.
+    """
+    given = {"PROGRAM": programs, "--kernel": kernels, "--with": how["with_"], "--without": how["without"]}
+    given |= {"--fail": how["fail"], "--kill": how["kill"], "--fail-nth": how["fail_nth"]}
+    for name, value in given.items():
+        if value not in ((), None):
+            raise BadInput(f"{name}: {file} says that already; --after goes on from there")
+    failure = load_failure(file)
+    strategy = how["strategy"] or AFTER_STRATEGY
+    if strategy == STRATEGY or find_strategy(strategy).every_step:
+        able = ", ".join(
+            name for name in STRATEGIES if name != STRATEGY and not find_strategy(name).every_step
+        )
+        raise BadInput(f"--strategy: {strategy} cannot go on after a recorded beginning; {able} can")
+    beginning = failure.recording[: before_the_end(failure) if choices is None else choices]
+    if choices is not None and choices > len(failure.choices):
+        raise BadInput(
+            f"--choices: found {choices}, expected at most {len(failure.choices)}, those of {file}"
+        )
+    return Unit(
+        failure.client or failure.subject(),
+        failure.kernel.compose(),
+        failure.kernel.name,
+        strategy,
+        how["schedules"],
+        how["seed"],
+        failure.fail_nth,
+        failure.fail,
+        after=beginning,
+        linear=how["linear"],
+    )
+
+
+def before_the_end(failure: Failure) -> int:
+    """How many choices come before the last one that is not the calm one."""
+    return max((number for number, choice in enumerate(failure.recording) if choice.taken), default=0)
 
 
 def compose(subject: Subject, name: str, with_: tuple[str, ...], without: tuple[str, ...]) -> Kernel:
@@ -186,6 +326,8 @@ def surprising(unit: Unit, report: Report) -> bool:
     """Whether something else came out than the program expects; what was not found yet may still be."""
     if not unit.expected or (report.verdict == "ok" and not report.complete):
         return False
+    if unit.linear and unit.expected != "ok" and report.invariant == LINEARIZABILITY:
+        return False
     seen = {report.verdict, report.invariant, *(finding.invariant for finding in report.findings)}
     return unit.expected not in seen
 
@@ -194,9 +336,7 @@ def show(done: Sequence[tuple[Unit, Report]]) -> None:
     """Print the table, and of each failure what it was and the line to type next."""
     print_table(COLUMNS, [row(unit, report) for unit, report in done])
     reports = [report for _, report in done]
-    for report in reports:
-        if report.verdict != "ok":
-            print_failure(report)
+    print_failures(reports)
     failed = sum(report.verdict != "ok" for report in reports)
     complete = sum(report.complete for report in reports)
     print_line()
@@ -209,7 +349,9 @@ def show(done: Sequence[tuple[Unit, Report]]) -> None:
 def row(unit: Unit, report: Report) -> tuple[Any, ...]:
     """A report as a row of the table."""
     covered = "all" if report.complete else ""
-    if not covered and report.estimate:
+    if report.places is not None:
+        covered = places(unit, *report.places)
+    elif not covered and report.estimate and report.verdict == "ok":
         covered = f"of {report.estimate:.2g}"
     result, colour = outcome_of(report)
     if surprising(unit, report):
@@ -219,6 +361,12 @@ def row(unit: Unit, report: Report) -> tuple[Any, ...]:
     return (report.program, report.kernel, report.schedules, covered, Cell(result, colour))
 
 
+def places(unit: Unit, covered: int, tried: int) -> str:
+    """At how many kills or faults every order was covered."""
+    noun = "kill" if unit.kill is not None or isinstance(unit.subject, Client) else "fault"
+    return f"{'all' if covered == tried else covered} of {plural(tried, noun)}"
+
+
 def outcome_of(report: Report) -> tuple[str, str]:
     """What came out, in words, and its colour."""
     if report.verdict != "ok":
@@ -226,22 +374,3 @@ def outcome_of(report: Report) -> tuple[str, str]:
         return f"{named(report)} in order {report.schedules_to_first_failure:,}{preempted}", "red"
     noted = ", ".join(finding.invariant for finding in report.findings)
     return (f"ok, noted {noted}", "yellow") if noted else ("ok", "green")
-
-
-def named(report: Report) -> str:
-    """What broke: the invariant, else the verdict."""
-    return report.invariant or report.verdict
-
-
-def print_failure(report: Report) -> None:
-    """Say what broke, why if that is known, and what to type next."""
-    print_line()
-    print_line(f"{report.program} on {report.kernel}: {named(report)}", bold=True)
-    message, _, play = report.message.partition(NEXT_LINE)
-    print_line(message, 2)
-    if play:
-        print_command(f"tcemu play {play}")
-    if report.known_as:
-        print_command(f"tcemu defects show {report.known_as}")
-    if report.failure_file:
-        print_command(f"tcemu replay {report.failure_file}")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from importlib.resources import files
-from inspect import iscoroutinefunction
 from pathlib import Path
 
 from actors.cli import clients
 from actors.cli.clients import Client
 from actors.cli.exits import BadInput
+from actors.explore.scenario import find_function
 from actors.explore.scenarios import builtin, builtin_names, builtins
 from actors.kernel.catalogue import find_kernel, find_piece, nearest
 from actors.kernel.composition import UnknownPiece
 from actors.machine import Scenario
-from actors.program import Program, ProgramError, builtin_streams, load_program
+from actors.program import Program, ProgramError, builtin_streams, load_program, load_stream
 
 Subject = Program | Scenario | Client
 
@@ -25,10 +23,14 @@ def find_subject(name: str) -> Subject:
 
     Raises:
         ProgramError: a file that is malformed or not there.
-        BadInput: no file, no built-in scenario and no function of that name.
+        NoScenario: no such function.
+        BadInput: no file and nothing built in of that name.
     """
     if ":" in name and not Path(name).exists():
         return find_function(name)
+    if name.endswith(".jsonl"):
+        load_stream(name)
+        return Client(name)
     if Path(name).is_file() or "/" in name or name.endswith(".json"):
         return checked(name, load_program(name))
     if name in builtin_streams():
@@ -62,28 +64,6 @@ def checked(file: str, program: Program) -> Program:
             except UnknownPiece as unknown:
                 raise ProgramError(file, f"{field}[{index}]", str(unknown)) from None
     return program
-
-
-def find_function(name: str) -> Scenario:
-    """The async function ``module:function``, importable from here.
-
-    Raises:
-        BadInput: there is none.
-    """
-    module_name, _, function_name = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        module = import_module(module_name)
-    except ImportError as error:
-        raise BadInput(f"{name}: cannot import {module_name!r}: {error}") from None
-    function = getattr(module, function_name, None)
-    if not iscoroutinefunction(function):
-        there = [key for key, value in vars(module).items() if iscoroutinefunction(value)]
-        hint = nearest(function_name, there) or f"; it has {', '.join(there) or 'none'}"
-        raise BadInput(f"{name}: {module_name} has no async function {function_name!r}{hint}")
-    scenario: Scenario = function
-    return scenario
 
 
 def kernels_of(subject: Subject, asked: tuple[str, ...]) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def print_line(text: str = "", indent: int = 0, *, colour: str = "", bold: bool 
 
 def print_command(text: str, indent: int = 2) -> None:
     """Print a line to be copied: never broken."""
-    click.echo(" " * indent + text)
+    click.echo(" " * indent + printable(text))
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
@@ -103,10 +103,18 @@ def print_row(columns: Sequence[Column], widths: list[int], row: list[Cell], bol
 
 
 def styled(text: str, colour: str, bold: bool) -> str:
-    """The text with the codes of its colour where a terminal shows them."""
+    """The text with the codes of its colour where a terminal shows them; codes in it are made harmless."""
+    text = printable(text)
     if not (colour or bold) or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg=colour or None, bold=bold or None)
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out: a name in a file must not command the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def print_json(value: object) -> None:

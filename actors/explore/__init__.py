@@ -1,7 +1,9 @@
 """Searching orders: running a program under many schedules, shortening and replaying what fails."""
 
+from actors.explore.beside import explore_async
 from actors.explore.explore import explore, prepare
 from actors.explore.failure import Failure, capture, load_failure, replay, save_failure
+from actors.explore.logged import log_of
 from actors.explore.result import Choice, Finding, Report, Result
 from actors.explore.run import Prepared, run_once
 from actors.explore.scenario import PreparedScenario
@@ -45,8 +47,10 @@ __all__ = [
     "capture",
     "explore",
     "explore_all",
+    "explore_async",
     "find_strategy",
     "load_failure",
+    "log_of",
     "prepare",
     "replay",
     "run_once",

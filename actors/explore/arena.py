@@ -30,6 +30,7 @@ class Arena(BareRuntime):
         after_step: called after each step; oracles look here.
         births: thread index -> number of the step that created it; -1 for those there from the start.
         completed: name of a completion -> number of the step that completed it.
+        judge: whoever looks at the machine and says in the end what came of it; part of the state.
         now: number of the step that is running; steps count from 0.
     """
 
@@ -39,6 +40,7 @@ class Arena(BareRuntime):
         super().__init__(chooser, budget)
         self.every = every
         self.after_step: Callable[[], None] | None = None
+        self.judge: object = None
         self.births: dict[int, int] = {}
         self.completed: dict[str, int] = {}
         self.now = -1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from actors.check import Oracles
 from actors.explore.arena import STEP_BUDGET, Arena
+from actors.explore.client import KilledClient, PreparedClient
 from actors.explore.faults import FaultMaker
 from actors.explore.recorder import Recorder
 from actors.explore.result import Finding, Report, Result
@@ -18,6 +18,7 @@ from actors.explore.shrink import shrink
 from actors.explore.strategies import Abandoned, Strategy, Trail, find_strategy
 from actors.explore.verdicts import OracleMaker
 from actors.kernel.composition import Kernel
+from actors.linear import Linear
 from actors.machine import Scenario
 from actors.program import Program
 from actors.runtime.core import Chooser
@@ -31,7 +32,7 @@ Progress = Callable[[int], None]
 
 
 def explore(
-    subject: Program | Scenario | Model,
+    subject: Program | Scenario | KilledClient | Model,
     kernel: Kernel | str = "fixed",
     strategy: Strategy | str | None = None,
     schedules: int | None = None,
@@ -39,6 +40,7 @@ def explore(
     seed: int = 0,
     *,
     oracles: OracleMaker = Oracles,
+    linear: bool = False,
     faults: FaultMaker | None = None,
     budget: int = STEP_BUDGET,
     progress: Progress | None = None,
@@ -47,13 +49,15 @@ def explore(
     """Run a program under many orders and report the first that fails, shortened.
 
     Args:
-        subject: a program, an async function of a machine, or anything prepared.
-        kernel: the kernel, for a program or a scenario.
+        subject: a program, an async function of a machine, a recorded client that is killed, or anything
+            prepared.
+        kernel: the kernel, for what is not prepared.
         strategy: who chooses the orders; the portfolio when left out.
         schedules: the most orders to run.
         seconds: wall time after which no other order is begun. It can end a campaign, never steer it.
         seed: the same seed gives the same orders.
         oracles: who looks for broken invariants.
+        linear: also look for a sequential order that explains all answers (``actors.linear``).
         faults: which failure points fail.
         budget: steps that one order may take.
         progress: told now and then how many orders have been run.
@@ -61,15 +65,18 @@ def explore(
 
     Raises:
         UnknownStrategy, UnknownPiece, Conflict: bad names.
+        ScenarioError: a mistake of the scenario: it awaits something foreign, or raises an error of its own.
         EmulatorError: a mistake of the emulator, not of the kernel.
+        KeyboardInterrupt: whoever wants to keep what was found so far makes a :class:`Campaign`, whose
+            :meth:`~Campaign.report` can be asked at any time.
     """
-    model = prepare(subject, kernel, oracles, **options)
+    model = prepare(subject, kernel, Linear() if linear else oracles, **options)
     chosen = strategy if isinstance(strategy, Strategy) else find_strategy(strategy or "portfolio", seed)
     return Campaign(model, chosen, faults, budget).run(schedules, seconds, progress)
 
 
 def prepare(
-    subject: Program | Scenario | Model,
+    subject: Program | Scenario | KilledClient | Model,
     kernel: Kernel | str = "fixed",
     oracles: OracleMaker = Oracles,
     **options: Any,
@@ -81,6 +88,8 @@ def prepare(
     """
     if isinstance(subject, Program):
         return Prepared(subject, kernel, oracles)
+    if isinstance(subject, KilledClient):
+        return PreparedClient(subject, kernel, oracles)
     if isinstance(subject, Model):
         return subject
     return PreparedScenario(subject, kernel, oracles, **options)
@@ -92,7 +101,10 @@ class Campaign:
     Attributes:
         orders: orders run so far.
         points: the most steps that one order took.
+        seconds: time they took.
         findings: what was noted without ending an order, each invariant once.
+        failure: the first failing order, as it was found.
+        exhausted: whether the strategy has no other order to run.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class Campaign:
         self.budget = budget
         self.orders = 0
         self.points = 0
+        self.seconds = 0.0
         self.findings: dict[str, Finding] = {}
         self.failure: Result | None = None
         self.exhausted = False
@@ -111,17 +124,38 @@ class Campaign:
     def run(
         self, schedules: int | None = None, seconds: float | None = None, progress: Progress | None = None
     ) -> Report:
-        """Run orders until one fails, none is left, or enough have been run."""
-        start = monotonic()
+        """Run orders until one fails, none is left, or enough have been run; then say what it came to."""
         most = schedules if schedules is not None or seconds is not None else DEFAULT_SCHEDULES
-        with suppress(KeyboardInterrupt):
-            while not self.exhausted and self.failure is None and (most is None or self.orders < most):
+        self.go_on(most, seconds, progress)
+        return self.report()
+
+    def go_on(
+        self, schedules: int | None = None, seconds: float | None = None, progress: Progress | None = None
+    ) -> bool:
+        """Run orders from where the campaign stands; whether there may be more to find.
+
+        Args:
+            schedules: orders in all, those run before included.
+            seconds: wall time from now on, after which no other order is begun.
+            progress: told now and then how many orders have been run.
+        """
+        start = monotonic()
+        try:
+            while not self.done(schedules):
                 self.one()
                 if progress is not None and self.orders % 64 == 0:
                     progress(self.orders)
                 if seconds is not None and monotonic() - start >= seconds:
                     break
-        return self.report(monotonic() - start)
+        finally:
+            self.seconds += monotonic() - start
+        return not self.done(schedules)
+
+    def done(self, schedules: int | None = None) -> bool:
+        """Whether there is nothing more to run."""
+        return (
+            self.exhausted or self.failure is not None or (schedules is not None and self.orders >= schedules)
+        )
 
     def one(self) -> None:
         """Run the next order."""
@@ -179,7 +213,7 @@ class Campaign:
             raise EmulatorError(f"{self.model.name} is not deterministic: {first}, then {then}")
         return again
 
-    def report(self, seconds: float) -> Report:
+    def report(self) -> Report:
         """What the campaign came to so far, with the failing order shortened."""
         failure = self.failure
         if failure is not None:
@@ -192,7 +226,7 @@ class Campaign:
             schedules=self.orders,
             complete=self.exhausted and self.strategy.complete and failure is None,
             points=self.points,
-            seconds=round(seconds, 3),
+            seconds=round(self.seconds, 3),
             verdict=found.verdict,
             invariant=found.invariant,
             message=found.message,

@@ -29,7 +29,7 @@ class ToyModel:
 
     def run(self, core: Arena) -> Result:
         """Run all threads to the end and judge."""
-        check = self.build(core)
+        check = core.judge = self.build(core)
         core.on_oops = oopsed
         try:
             boot = core.current

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.trace.interleaving import Table, as_json
+
 RECORDED_ONLY = frozenset({"J-A1", "J-A2", "J-A3"})
 """Invariants of return codes: a breach is noted and the run goes on."""
 
@@ -69,6 +71,22 @@ class Result(NamedTuple):
         return self.verdict, self.invariant, kind if self.verdict in ("oops", "expectation") else ""
 
 
+class Explanation(msgspec.Struct, frozen=True):
+    """Why an order failed.
+
+    Attributes:
+        table: the steps that matter, by thread.
+        facts: the two racing accesses, or who holds what and who waits for it; one sentence each.
+    """
+
+    table: Table
+    facts: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation as JSON values."""
+        return {"interleaving": as_json(self.table), "facts": list(self.facts)}
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a campaign came to; the fields of ``tcemu stress --json``.
 
@@ -90,6 +108,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         failure_file: where it was written.
         failure: the failing order with its choices.
         estimate: how many orders there may be in all; None when nobody knows.
+        places: of kill points or failure points that were tried in turn: in how many of them every
+            order was covered, and how many they are; None for a search of one thing.
+        explanation: why the failing order failed.
     """
 
     program: str
@@ -109,12 +130,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failure_file: str | None = None
     failure: Result | None = None
     estimate: float | None = None
+    places: tuple[int, int] | None = None
+    explanation: Explanation | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        hidden = ("failure",)
+        hidden = ("failure", "explanation")
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in hidden}
-        return values | {"findings": [finding._asdict() for finding in self.findings]}
+        values |= {"findings": [finding._asdict() for finding in self.findings]}
+        return values if self.explanation is None else values | self.explanation.as_json()
 
 
 __all__ = ["RECORDED_ONLY", "Choice", "Finding", "Report", "Result"]

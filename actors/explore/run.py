@@ -7,6 +7,7 @@ machine at rest.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from actors.check import Oracles
@@ -21,7 +22,7 @@ from actors.machine import Machine
 from actors.program import Program, Step, ThreadSpec, allowed_results
 from actors.runtime.copies import Snapshot
 from actors.runtime.core import Calm, Chooser
-from actors.runtime.errors import KernelOops
+from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.sync import Completion
 
 CALM = Calm()
@@ -86,10 +87,14 @@ class Prepared:
             return self.early
         assert self.snapshot is not None
         machine = Machine.restore(core, self.snapshot)
+        return Run(core, machine, self.continued(machine), self.program, self.oracles).result()
+
+    def continued(self, machine: Machine) -> Execution:
+        """What the program's names stand for on a copy of the machine after the setup."""
         execution = Execution(machine, self.execution.bases)
         execution.processes = dict(self.execution.processes)
         execution.names = {actor: dict(fds) for actor, fds in self.execution.names.items()}
-        return Run(core, machine, execution, self.program, self.oracles).result()
+        return execution
 
 
 def switched(program: Program, kernel: Kernel | str) -> Kernel:
@@ -113,6 +118,7 @@ class Run:
         self.program = program
         self.oracles = oracles(machine)
         self.arrivals: dict[int, Completion] = {}
+        core.judge = self
         core.after_step = self.look
         core.on_oops = crashed
 
@@ -163,7 +169,8 @@ class Run:
         """Make every thread of a process that exists a task of its own, before it does anything."""
         for spec in self.program.threads:
             if spec.actor in self.execution.processes:
-                self.alone(self.execution.call(spec.actor, m.CloneThread(spec.name)))
+                with suppress(TaskKilled):
+                    self.alone(self.execution.call(spec.actor, m.CloneThread(spec.name)))
 
     def start(self) -> None:
         """Create all threads of the program."""
@@ -171,13 +178,20 @@ class Run:
             for actor in mentioned(spec):
                 if actor not in self.execution.processes and actor not in self.arrivals:
                     self.arrivals[actor] = Completion(self.core, f"actor:{actor}", "whoever forks it")
+        forked = {step.new_actor for spec in self.program.threads for step in spec.steps}
+        for actor, arrival in self.arrivals.items():
+            if actor not in forked:
+                arrival.complete()
         for spec in self.program.threads:
-            self.core.spawn(self.machine.harness, self.thread(spec), spec.name)
+            thread = self.core.spawn(self.machine.harness, self.thread(spec), spec.name)
+            thread.bystander = until_bystander(spec) == 0
 
     async def thread(self, spec: ThreadSpec) -> None:
         """Make the steps of one thread; the end of its process is its own."""
+        thread, busy = self.core.current, until_bystander(spec)
         try:
             for index, step in enumerate(spec.steps):
+                thread.bystander = index >= busy
                 if not await self.there(spec, step):
                     return
                 outcome = await self.execution.step(step, spec.actor, spec.cpu)
@@ -228,6 +242,11 @@ class Run:
 def crashed(thread: object, problem: KernelOops) -> None:
     """A thread has crashed: that ends the run."""
     raise problem
+
+
+def until_bystander(spec: ThreadSpec) -> int:
+    """The number of the first step from which on a thread only switches tasks."""
+    return max((index for index, step in enumerate(spec.steps, 1) if step.op != "run"), default=0)
 
 
 def mentioned(spec: ThreadSpec) -> Iterator[int]:

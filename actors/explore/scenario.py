@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from hashlib import sha256
+from importlib import import_module
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import msgspec
+
 from actors.check import Oracles
 from actors.errors import KernelError
 from actors.execute.steps import Execution
@@ -9,12 +17,85 @@ from actors.explore.arena import Arena
 from actors.explore.result import Result
 from actors.explore.run import CALM, Run
 from actors.explore.verdicts import ENDINGS, OracleMaker, findings_of, unexpected
-from actors.kernel.catalogue import find_kernel
+from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
-from actors.machine import Machine, Scenario
+from actors.machine import Machine, Scenario, foreign, place_of
+from actors.machine.threads import arose_outside
 from actors.program import MachineSpec, Program
-from actors.runtime.errors import ForeignAwait, TaskKilled
-from actors.machine.threads import foreign, place_of
+from actors.runtime.errors import EmulatorError, ScenarioError, TaskKilled
+
+
+class NoScenario(ValueError):
+    """There is no async function of that name, or its module cannot be imported; the user's to mend."""
+
+
+class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A scenario by its name, so that another process can find it.
+
+    Attributes:
+        name: ``module:function``.
+        source: SHA-256 of the file that its module is read from; "" for one that is in no file.
+    """
+
+    name: str
+    source: str = ""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Function:
+        """The name of a scenario.
+
+        Raises:
+            NoScenario: it cannot be found by a name: it was made by another function, or typed in.
+        """
+        place = getattr(scenario, "__module__", ""), getattr(scenario, "__qualname__", "")
+        name = ":".join(place)
+        if "__main__" in name or find_function(name) is not scenario:
+            raise NoScenario(f"{name} is not a function of a module that another process could import")
+        return cls(name, source_of(place[0]))
+
+    def load(self) -> Scenario:
+        """The function.
+
+        Raises:
+            NoScenario: there is none here.
+        """
+        return find_function(self.name)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file has another content now."""
+        return source_of(self.name.partition(":")[0]) != self.source
+
+
+def source_of(module: str) -> str:
+    """SHA-256 of the file of an imported module."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else ""
+
+
+def find_function(name: str) -> Scenario:
+    """The async function ``module:function``, importable from here.
+
+    Raises:
+        NoScenario: there is none.
+    """
+    module_name, _, function_name = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise NoScenario(f"{name}: cannot import {module_name!r}: {error}") from None
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise NoScenario(f"{name}: cannot import {module_name!r}: {what}") from error
+    function = getattr(module, function_name, None)
+    if not iscoroutinefunction(function):
+        there = [key for key, value in vars(module).items() if iscoroutinefunction(value)]
+        hint = nearest(function_name, there) or f"; it has {', '.join(there) or 'none'}"
+        raise NoScenario(f"{name}: {module_name} has no async function {function_name!r}{hint}")
+    scenario: Scenario = function
+    return scenario
 
 
 class PreparedScenario:
@@ -66,8 +147,17 @@ class PreparedScenario:
         except (AssertionError, KernelError, TaskKilled) as problem:
             what = str(problem) or type(problem).__name__
             raise unexpected(f"{place_of(problem)}: {what}") from problem
-        except (ForeignAwait, RuntimeError) as problem:
+        except EmulatorError as problem:
             raise foreign(problem, machine.core) or problem from None
+        except Exception as problem:
+            raise foreign(problem, machine.core) or self.mistake(problem) from problem
+
+    def mistake(self, problem: Exception) -> Exception:
+        """An error that arose in the scenario itself is the scenario's; any other goes on as it is."""
+        if isinstance(problem, ENDINGS) or not arose_outside(problem):
+            return problem
+        what = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(": ")
+        return ScenarioError(f"{self.name}: {place_of(problem)}: {what}")
 
 
-__all__ = ["PreparedScenario"]
+__all__ = ["Function", "NoScenario", "PreparedScenario", "find_function"]

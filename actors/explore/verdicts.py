@@ -54,7 +54,7 @@ def failure_of(problem: BaseException) -> Result:
 
 def findings_of(oracles: Oracles) -> tuple[Finding, ...]:
     """What was noted while the run went on."""
-    return tuple(Finding(found.invariant, found.message) for found in oracles.findings)
+    return tuple(Finding(found.invariant or found.verdict, found.message) for found in oracles.findings)
 
 
 __all__ = ["ENDINGS", "Failed", "OracleMaker", "failure_of", "findings_of", "raise_first", "unexpected"]

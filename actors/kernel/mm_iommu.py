@@ -75,7 +75,7 @@ class Mm(MmCalls):
     async def mm_iommu_find(self, ua: Ua, entries: int) -> str | None:
         """Find the region with exactly this range; its name is good for comparing unless it is held already.
 
-        Context: takes ``mem_list_mutex``; may sleep. Kernel: ``mm_iommu_find``, up to v4.20.
+        Context: takes ``mem_list_mutex``; may sleep. Kernel: ``mm_iommu_find``, of old.
         """
         async with self.mem_list_mutex:
             await self.mem_list.read()

@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks``: measure each figure beside its baseline.
 
 Options: ``--only WORD`` (figures whose name has the word), ``--json FILE``, ``--readme README.md``
-(write the table between its markers), ``--from FILE`` (measure nothing, take what was saved).
+(write the table between its markers), ``--from FILE`` (measure nothing, take what was saved), ``--long``
+(memory over a million orders).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from tests.benchmarks import harness
 from tests.benchmarks.harness import FIGURES, Result, result
 from tests.benchmarks.report import load, save, show, write_readme
 
-SETS = ("runtime", "machines", "commands")
+SETS = ("runtime", "machines", "search", "peers", "clients", "commands", "logging", "draw")
 """Modules of figures, in the order of the table."""
 
 
@@ -25,7 +27,9 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, default=Path(".tcemu/benchmarks.json"))
     parser.add_argument("--readme", metavar="FILE", type=Path)
     parser.add_argument("--from", metavar="FILE", type=Path, dest="saved")
+    parser.add_argument("--long", action="store_true")
     options = parser.parse_args()
+    harness.LONG = options.long
     results = load(options.saved) if options.saved else measured(options.only)
     if not options.saved:
         save(results, options.json)

@@ -73,6 +73,9 @@ class Result(NamedTuple):
 
 FIGURES: list[Figure] = []
 
+LONG = False
+"""Whether figures that can be measured at length are: set by ``--long``, before any is."""
+
 
 def figure(
     name: str, unit: str, beside: str = "", target: Target | None = None

@@ -13,6 +13,7 @@ from actors.explore.strategies.portfolio import Portfolio
 from actors.explore.strategies.pos import Pos
 from actors.explore.strategies.random import RandomWalk
 from actors.explore.strategies.replay import Lenient, Replay, ReplayDivergence, Trail
+from actors.explore.strategies.stateful import Stateful
 from actors.explore.strategies.surw import Surw
 
 STRATEGIES: dict[str, Callable[[int], Strategy]] = {
@@ -23,6 +24,7 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "surw": Surw,
     "bounded": Bounded,
     "dpor": Dpor,
+    "stateful": Stateful,
 }
 """Name on the command line -> what makes the strategy from a seed; the first is the default."""
 
@@ -55,6 +57,7 @@ __all__ = [
     "RandomWalk",
     "Replay",
     "ReplayDivergence",
+    "Stateful",
     "Strategy",
     "Surw",
     "Trail",

@@ -35,10 +35,12 @@ class Node:
 
     __slots__ = ("backtrack", "op", "options", "ready", "sleep", "taken", "thread")
 
-    def __init__(self, ready: tuple[int, ...], sleep: dict[int, Op], thread: int, op: Op) -> None:
+    def __init__(
+        self, ready: list[int], sleep: dict[int, Op], backtrack: set[int], thread: int, op: Op
+    ) -> None:
         self.ready = ready
         self.sleep = sleep
-        self.backtrack = {thread}
+        self.backtrack = backtrack
         self.thread = thread
         self.op = op
         self.options: list[int] = []
@@ -74,53 +76,65 @@ class Dpor:
         self.path: list[Node] = []
         self.trail: list[int] = []
         self.events: list[Event] = []
+        self.known = 0
+        self.depth = 0
         self.core: Arena | None = None
         self.data_at = 0
 
     def begin(self, core: Core) -> None:
-        """Start at the root again."""
+        """Start at the root again; the steps before the first new one keep their clocks."""
         assert isinstance(core, Arena)
         self.core = core
         self.trail = []
-        self.events = []
-        self.data_at = 0
+        self.known = max(0, len(self.path) - 1)
+        self.depth = self.data_at = 0
+        del self.events[self.known :]
 
     # -- deciding ------------------------------------------------------------------------------
 
     def pick(self, core: Core) -> Thread:
         """Follow the path; beyond its end let the running thread go on, or the oldest that is awake."""
-        depth = len(self.events)
+        depth, ready = self.depth, core.ready
+        self.depth = depth + 1
         self.data_at = 0
-        if depth < len(self.path):
-            node = self.path[depth]
-            thread = next(t for t in core.ready if t.index == node.thread)
+        if depth < self.known:
+            thread = core.threads[self.path[depth].thread]
         else:
-            thread = self._extend(core)
-        if len(core.ready) > 1:
+            again = depth < len(self.path)
+            thread = core.threads[self.path[depth].thread] if again else self._extend(core)
+            assert thread.pending is not None
+            event = Event(thread.index, thread.pending)
+            self.events.append(event)
+            self.path[depth].op = event.op
+        if len(ready) > 1:
             self.trail.append(thread.index)
-        assert thread.pending is not None
-        self.events.append(Event(thread.index, thread.pending))
-        if depth < len(self.path):
-            self.path[depth].op = thread.pending
         return thread
 
     def _extend(self, core: Core) -> Thread:
-        sleep: dict[int, Op] = {}
-        if self.path:
-            last = self.path[-1]
-            op = last.op
-            sleep = {index: other for index, other in last.sleep.items() if not op.depends_on(other)}
-        awake = [t for t in core.ready if t.index not in sleep]
+        """Enter a state that is new on the path; one thread is enough to begin with."""
+        sleep = self._asleep()
+        awake = [t for t in core.ready if t.index not in sleep] if sleep else core.ready
         if not awake:
             raise Abandoned
         thread = core.current if core.current in awake else awake[0]
+        return self._enter(core, sleep, thread.index, {thread.index})
+
+    def _asleep(self) -> dict[int, Op]:
+        """Who sleeps after the last step of the path: those whose operations do not depend on it."""
+        if not self.path:
+            return {}
+        last = self.path[-1]
+        return {index: other for index, other in last.sleep.items() if not last.op.depends_on(other)}
+
+    def _enter(self, core: Core, sleep: dict[int, Op], index: int, backtrack: set[int]) -> Thread:
+        thread = core.threads[index]
         assert thread.pending is not None
-        self.path.append(Node(tuple(t.index for t in core.ready), sleep, thread.index, thread.pending))
+        self.path.append(Node([t.index for t in core.ready], sleep, backtrack, index, thread.pending))
         return thread
 
     def choose(self, label: str, options: int) -> int:
         """Enumerate the options below the step that asks."""
-        node, at = self.path[len(self.events) - 1], self.data_at
+        node, at = self.path[self.depth - 1], self.data_at
         self.data_at += 1
         if at == len(node.taken):
             node.taken.append(0)
@@ -143,7 +157,7 @@ class Dpor:
             tried = len(node.backtrack & node.sleep.keys())
             share /= width
             done += share * tried
-        return round(self.runs / done, 1) if done else None
+        return round(self.runs / done if done else 1 / share, 1) if self.path else None
 
     # -- learning ------------------------------------------------------------------------------
 
@@ -153,7 +167,7 @@ class Dpor:
             self.blocked += 1
         else:
             self.runs += 1
-        self._note_races()
+        self._learn()
         self.core = None
         while self.path:
             node = self.path[-1]
@@ -169,9 +183,10 @@ class Dpor:
         self.complete = True
         return False
 
-    def _note_races(self) -> None:
+    def _learn(self) -> None:
+        """Look for races, and note who has to be tried where."""
         assert self.core is not None
-        history = History(self.events, self.core.births, self.core.completed)
+        history = History(self.events, self.core.births, self.core.completed, self.known)
         for earlier, later in history.races():
             node = self.path[earlier]
             initials = history.initials(earlier, later)

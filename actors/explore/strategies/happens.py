@@ -8,15 +8,14 @@ can be turned around unless the first one is what enabled the second, as a relea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from actors.runtime.ops import Op
 from actors.runtime.rcu import GracePeriod
 
-if TYPE_CHECKING:
-    from actors.runtime.ops import Op
-
 RELEASES = frozenset({"release", "read-release", "write-release"})
+NOTHING: Mapping[Any, int] = {}
 
 
 class Event:
@@ -24,43 +23,60 @@ class Event:
 
     Attributes:
         thread: index of the thread that made it.
-        op: what it did.
+        op: what it did, without its guard, which belongs to a machine that is gone by then.
+        guard: the name of the guard it passed; "" without one.
+        awaited: threads whose read sections a grace period awaited; None when it was none.
         clock: thread -> number of its last step that happens before this one, or is this one.
     """
 
-    __slots__ = ("clock", "op", "thread")
+    __slots__ = ("awaited", "clock", "guard", "op", "thread")
 
     def __init__(self, thread: int, op: Op) -> None:
+        guard = op.guard
         self.thread = thread
-        self.op = op
+        self.op = op if guard is None else Op(op.kind, op.object, op.write, None, op.mode, op.within, op.also)
+        self.guard = "" if guard is None else guard.name
+        self.awaited = guard.awaited if isinstance(guard, GracePeriod) else None
         self.clock: dict[int, int] = {}
 
 
 class History:
     """The steps of one order with their clocks.
 
+    Of what was done to an object only the last accesses matter: those since the last write, and of
+    one thread the last of each mode, since what it did before happens before that.
+
     Args:
-        events: the steps; their clocks are filled in.
+        events: the steps.
         births: thread -> the step that created it, or -1.
         completed: completion -> the step that completed it.
+        known: how many steps, from the first on, have their clocks from an earlier order.
     """
 
-    def __init__(self, events: Sequence[Event], births: dict[int, int], completed: dict[str, int]) -> None:
+    def __init__(
+        self, events: Sequence[Event], births: dict[int, int], completed: dict[str, int], known: int = 0
+    ) -> None:
         self.events = events
         self.births = births
         self.completed = completed
-        self.touched: dict[str, list[int]] = {}
-        self.parts: dict[str, list[str]] = {}
+        self.known = known
+        self.last: dict[int, int] = {}
+        self.recent: dict[str, dict[tuple[int, bool, str], int]] = {}
+        self.inside: dict[str, dict[tuple[int, bool], int]] = {}
 
     def races(self) -> Iterator[tuple[int, int]]:
-        """Fill the clocks in; each race ``(earlier, later)`` that can be turned around."""
-        last: dict[int, int] = {}
-        for number, event in enumerate(self.events):
-            clock = event.clock = self._inherited(event, last)
+        """Fill the clocks in; each race ``(earlier, later)`` of a new step that can be turned around."""
+        events = self.events
+        for number in range(self.known):
+            self._enter(events[number], number)
+        for number in range(self.known, len(events)):
+            event = events[number]
+            thread = event.thread
+            clock = event.clock = self._inherited(event)
             enablers: list[int] = []
             for earlier in self._dependent(event):
-                other = self.events[earlier]
-                if other.thread == event.thread or clock.get(other.thread, -1) >= earlier:
+                other = events[earlier]
+                if clock.get(other.thread, -1) >= earlier:
                     continue
                 if enables(other, event):
                     enablers.append(earlier)
@@ -68,48 +84,54 @@ class History:
                 yield earlier, number
                 join(clock, other.clock)
             for earlier in enablers:
-                join(clock, self.events[earlier].clock)
-            clock[event.thread] = number
-            last[event.thread] = number
+                join(clock, events[earlier].clock)
+            clock[thread] = number
             self._enter(event, number)
 
-    def _inherited(self, event: Event, last: dict[int, int]) -> dict[int, int]:
+    def _inherited(self, event: Event) -> dict[int, int]:
         """The clock of a step before what it touches is looked at."""
-        before = last.get(event.thread)
+        before = self.last.get(event.thread)
         if before is None:
             before = self.births.get(event.thread, -1)
         clock = dict(self.events[before].clock) if before >= 0 else {}
-        guard = event.op.guard
-        if guard is not None and guard.name in self.completed:
-            completion = self.completed[guard.name]
-            if completion >= 0:
-                join(clock, self.events[completion].clock)
+        completion = self.completed.get(event.guard, -1) if event.guard else -1
+        if completion >= 0:
+            join(clock, self.events[completion].clock)
         return clock
 
-    def _dependent(self, event: Event) -> Iterator[int]:
-        """Earlier steps that depend on ``event``, latest first, as far back as they can matter."""
-        op = event.op
-        names = [op.object]
-        if op.within:
-            names.append(op.within)
-        names += self.parts.get(op.object, ())
-        found = [number for name in names for number in self._since_write(name, op)]
-        return iter(sorted(found, reverse=True)) if len(names) > 1 else iter(found)
+    def _dependent(self, event: Event) -> list[int]:
+        """Earlier steps of other threads that depend on ``event``, latest first, as far as they matter."""
+        found = self._meeting(event.op, event.thread)
+        for op in event.op.also:
+            found += self._meeting(op, event.thread)
+        return sorted(set(found), reverse=True) if len(found) > 1 else found
 
-    def _since_write(self, name: str, op: Op) -> Iterator[int]:
-        """Accesses of one object that depend on ``op``, latest first, back to the last write."""
-        for number in reversed(self.touched.get(name, ())):
-            other = self.events[number].op
-            if other.write or op.write:
-                yield number
-            if other.write and other.mode not in RELEASES:
-                return
+    def _meeting(self, op: Op, me: int) -> list[int]:
+        found: list[int] = []
+        for name in (op.object, op.within) if op.within else (op.object,):
+            for (thread, write, _), number in self.recent.get(name, NOTHING).items():
+                if thread != me and (op.write or write):
+                    found.append(number)
+        for (thread, write), number in self.inside.get(op.object, NOTHING).items():
+            if thread != me and (op.write or write):
+                found.append(number)
+        return found
 
     def _enter(self, event: Event, number: int) -> None:
-        op = event.op
-        if op.within and op.object not in self.touched:
-            self.parts.setdefault(op.within, []).append(op.object)
-        self.touched.setdefault(op.object, []).append(number)
+        """Remember an access, and forget those that happen before it whatever comes."""
+        self.last[event.thread] = number
+        self._touch(event.op, event.thread, number)
+        for op in event.op.also:
+            self._touch(op, event.thread, number)
+
+    def _touch(self, op: Op, thread: int, number: int) -> None:
+        if op.write and op.mode not in RELEASES:
+            self.recent[op.object] = {(thread, True, op.mode): number}
+            self.inside.pop(op.object, None)
+        else:
+            self.recent.setdefault(op.object, {})[thread, op.write, op.mode] = number
+        if op.within:
+            self.inside.setdefault(op.within, {})[thread, op.write] = number
 
     def initials(self, earlier: int, later: int) -> set[int]:
         """Threads that could make the first step if ``later`` were to come before ``earlier``.
@@ -145,9 +167,8 @@ def join(clock: dict[int, int], other: dict[int, int]) -> None:
 
 def enables(earlier: Event, later: Event) -> bool:
     """Whether ``later`` could not have happened without ``earlier``."""
-    guard = later.op.guard
-    if guard is None:
+    if not later.guard:
         return False
-    if isinstance(guard, GracePeriod):
-        return earlier.op.mode == "read-unlock" and earlier.thread in guard.awaited
+    if later.awaited is not None:
+        return earlier.op.mode == "read-unlock" and earlier.thread in later.awaited
     return earlier.op.mode in RELEASES

@@ -1,4 +1,4 @@
-"""The default: a little bounded search, then DPOR, then sampling in turn.
+"""The default: DPOR as far as small programs need, a little bounded search, then DPOR and sampling in turn.
 
 No strategy wins everywhere. Few deviations find most bugs and give the shortest failures; DPOR can
 prove; the samplers find what is too deep for the first and too wide for the second. The search is
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from actors.runtime.core import Core
     from actors.runtime.thread import Thread
 
+FIRST_DPOR = 30
+"""Orders for DPOR at the very beginning: many programs have no more classes of orders."""
 FIRST_BOUNDED = 100
-"""Orders for the bounded search at the beginning."""
+"""Orders for the bounded search after that."""
 SLICE = 50
 """Orders a member gets each time it is its turn."""
 DPOR_SLICES = 4
@@ -49,6 +51,7 @@ class Portfolio:
         self.member, self.left = next(self.turns)
 
     def _turns(self) -> Iterator[tuple[Strategy, int]]:
+        yield self.dpor, FIRST_DPOR
         yield self.bounded, FIRST_BOUNDED
         for sampler in cycle(self.samplers):
             yield self.dpor, DPOR_SLICES * SLICE

@@ -18,6 +18,7 @@ from actors.kernel.messages import (
     TakeOwnership,
 )
 from actors.kernel.mm_iommu import Mm
+from actors.kernel.pieces.lifetime import CurrentMmAccounting
 from actors.kernel.regions import Region
 from actors.kernel.task import File
 from actors.kernel.tce_container import IommuTable, TceContainer
@@ -307,6 +308,12 @@ class DefaultWindowAtAttach(Difference):
         async def program_windows(self, container: TceContainer, group: TableGroup) -> int:
             first = not await container.group_list.walk()
             if first and await container.tables[0].get() is None:
+                if not isinstance(self, CurrentMmAccounting.container):
+                    # Linux charged whoever was current. Where charges go to the mm that a container is
+                    # bound to, there has to be one by now.
+                    ret = await self.tce_iommu_mm_set(container)
+                    if ret:
+                        return ret
                 ret, table = await self.tce_iommu_create_table(container, 0, 12, group.tce32_size, 1)
                 if table is None:
                     return ret

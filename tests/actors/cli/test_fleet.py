@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+
 import pytest
 
 from actors.cli.exits import BadInput, ExitCode, Told
-from actors.cli.fleet import run_all
+from actors.cli.fleet import run_all, told
 
 
 def third(number: int) -> int:
@@ -17,13 +20,42 @@ def third(number: int) -> int:
     return number // 3
 
 
+def thirds(shelf: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int | Told]]:
+    """The work of a shelf; an error is an outcome too."""
+    for index, number in shelf:
+        try:
+            yield index, third(number)
+        except Exception as error:
+            yield index, told(error)
+
+
+def dies(shelf: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """A worker that ends in the middle of its work."""
+    yield shelf[0]
+    os._exit(3)
+
+
+def fails(shelf: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """A worker with a mistake of its own."""
+    yield shelf[0]
+    raise BadInput("mine")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_outcomes(workers: int) -> None:
-    outcomes = dict(run_all(third, range(9), workers))
+    outcomes = dict(run_all(thirds, range(9), workers))
     errors = {index: outcome.code for index, outcome in outcomes.items() if isinstance(outcome, Told)}
     assert errors == {4: ExitCode.BAD_INPUT, 5: ExitCode.EMULATOR}
     assert [outcomes[index] for index in (0, 3, 8)] == [0, 1, 2]
 
 
 def test_nothing_to_do() -> None:
-    assert list(run_all(third, [], 2)) == []
+    assert list(run_all(thirds, [], 2)) == []
+
+
+@pytest.mark.parametrize(("work", "line"), [(dies, "tcemu: a worker ended with 3"), (fails, "mine")])
+def test_a_worker_that_fails_is_told(work, line) -> None:
+    outcomes = list(run_all(work, [7, 8], 2))
+    said = [outcome for index, outcome in outcomes if index == -1]
+    assert {outcome.line for outcome in said if isinstance(outcome, Told)} == {line}
+    assert {(0, 7), (1, 8)} <= {(index, outcome) for index, outcome in outcomes if index >= 0}

@@ -10,6 +10,7 @@ import pytest
 from actors.cli.exits import BadInput
 from actors.cli.stress import compose
 from actors.cli.subjects import find_subject, kernels_of
+from actors.explore.scenario import NoScenario
 from actors.explore.scenarios import builtin
 from actors.program import Program, ProgramError, save_program
 
@@ -43,9 +44,9 @@ def test_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     function = find_subject("tcemu_of_mine:scenario")
     assert not isinstance(function, Program)
     assert kernels_of(function, ()) == ("fixed",)
-    with pytest.raises(BadInput, match="did you mean scenario"):
+    with pytest.raises(NoScenario, match="did you mean scenario"):
         find_subject("tcemu_of_mine:scenarios")
-    with pytest.raises(BadInput, match="cannot import"):
+    with pytest.raises(NoScenario, match="cannot import"):
         find_subject("tcemu_of_yours:scenario")
 
 

@@ -18,11 +18,10 @@ DEFECTS = [slug for slug, piece in piece_names().items() if piece.defect]
 def search(slug: str, switches: tuple[str, ...]) -> Report:
     """Search the program of a defect; with failure points made to fail when it takes that."""
     program = load_program(PROGRAMS / f"{slug}.json")
-    unit = Unit(program, find_kernel("fixed", switches), "fixed", schedules=2_000, seconds=20.0)
-    report = run_unit(unit)
-    if report.verdict != "ok" or not piece_names()[slug].failpoints:
-        return report
-    return run_unit(unit._replace(fail_nth="all"))
+    fails = "all" if piece_names()[slug].failpoints else None
+    return run_unit(
+        Unit(program, find_kernel("fixed", switches), "fixed", schedules=2_000, fail_nth=fails), 20.0
+    )
 
 
 def test_every_defect_has_a_program() -> None:
