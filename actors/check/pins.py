@@ -44,9 +44,13 @@ class Pins:
 
     def _expect(self, parts: list[NDArray[np.uint32]]) -> None:
         """Work out how often each frame should be pinned."""
-        together = np.concatenate([np.empty(0, np.uint32), *parts])
-        self._frames, self._counts = np.unique(together, return_counts=True)
+        together = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint32), *parts])
         self._total = len(together)
+        if bool(np.all(together[1:] > together[:-1])):
+            # One region of fresh frames: no frame occurs twice, and they are in order.
+            self._frames, self._counts = together, np.ones(self._total, np.int64)
+        else:
+            self._frames, self._counts = np.unique(together, return_counts=True)
 
     def _wrong(self, pins: NDArray[Any]) -> Violation:
         memory = self.view.memory

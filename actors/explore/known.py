@@ -8,8 +8,8 @@ from actors.execute.play.blame import left_by
 from actors.explore.result import Report
 from actors.kernel.composition import Kernel, Piece
 
-Search = Callable[[Kernel, int], Report]
-"""Search a kernel again in the same way, in at most so many orders."""
+Search = Callable[[Kernel, int], tuple[str, str]]
+"""Searches a kernel in the same way, in at most so many orders; verdict and invariant of what it found."""
 
 MARGIN = 8
 """Orders that a search is given beyond those that found the failure: without a piece it may take others."""
@@ -37,8 +37,7 @@ def known_as(report: Report, kernel: Kernel, search: Search, first: tuple[str, .
     found = report.verdict, report.invariant
 
     def found_on(other: Kernel) -> tuple[str, str]:
-        again = search(other, most)
-        return again.verdict, again.invariant
+        return search(other, most)
 
     likely = suspects(report, kernel)
     for slugs in (first, *((piece.slug,) for piece in likely)):

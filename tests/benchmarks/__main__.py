@@ -16,7 +16,7 @@ from tests.benchmarks import harness
 from tests.benchmarks.harness import FIGURES, Result, result
 from tests.benchmarks.report import load, save, show, write_readme
 
-SETS = ("runtime", "machines", "search", "peers", "clients", "commands", "logging", "draw")
+SETS = ("runtime", "machines", "search", "peers", "clients", "commands", "logging", "draw", "fuzz")
 """Modules of figures, in the order of the table."""
 
 

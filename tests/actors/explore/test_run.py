@@ -5,6 +5,7 @@ import pytest
 from actors.explore import RandomWalk, explore, prepare, run_once
 from actors.explore.faults import Counting, FailByChoice, FailNth
 from actors.explore.run import CALM
+from actors.explore.explore import Campaign
 from actors.explore.scenarios import builtin, builtin_names
 from actors.explore.workers import Unit, explore_all
 from actors.kernel.catalogue import find_kernel
@@ -142,3 +143,31 @@ def test_memory_stays_flat():
 
     orders(20)
     assert abs(orders(40) - orders(40)) < 200
+
+
+class Interrupted(RandomWalk):
+    """Somebody presses Ctrl-C in the fourth order."""
+
+    def pick(self, core):
+        """Draw a thread, three times."""
+        if self.orders == 4:
+            raise KeyboardInterrupt
+        return super().pick(core)
+
+
+def test_an_interrupt_reaches_the_caller_and_loses_nothing():
+    campaign = Campaign(prepare(builtin("map-vs-remove")), Interrupted(1))
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run(50)
+    report = campaign.report()
+    assert (report.schedules, report.verdict, report.complete) == (3, "ok", False)
+    assert report.points > 50
+
+
+def test_a_campaign_goes_on_where_it_stopped():
+    whole = Campaign(prepare(builtin("map-vs-remove"), "v6.12"), RandomWalk(7)).run(60)
+    campaign = Campaign(prepare(builtin("map-vs-remove"), "v6.12"), RandomWalk(7))
+    while campaign.go_on(60, seconds=0.0):
+        assert campaign.orders < 60
+    assert campaign.report().schedules == whole.schedules
+    assert campaign.report().message == whole.message
