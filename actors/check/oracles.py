@@ -84,7 +84,7 @@ class Oracles:
         self._lockdep = Lockdep(self._found)
         self._races = RaceDetector(self._found) if races else None
         self._entered: list[type] = []
-        self._reached: dict[int, str] = {}
+        self._reached: dict[int, tuple[str, int]] = {}
         self._complaints = 0, 0
         self._due = True
         for mm in self.view.mms:
@@ -122,8 +122,8 @@ class Oracles:
             self._entered.append(request)
             if request is MmIommuFree:
                 self._due = True
-        if request is ContainerIoctl:
-            self._reached[thread.index] = call.target
+        if isinstance(call.request, ContainerIoctl):
+            self._reached[thread.index] = call.target, call.request.cmd
         self._release.message(thread, call)
 
     def _oopsed(self, thread: Thread, problem: KernelOops) -> None:
@@ -154,7 +154,7 @@ class Oracles:
         """Judge an answer to a request from outside: J-A1 now, the rest when nothing is in the middle."""
         self._due = True
         if isinstance(request, Ioctl):
-            reached = self._reached.pop(self.machine.core.current.index, "")
+            reached, _ = self._reached.pop(self.machine.core.current.index, ("", 0))
             finding = self._returns.answered(target, request, ret, reached)
             if finding is not None:
                 self._found(finding)
@@ -230,6 +230,7 @@ class Oracles:
     def _step_invariants(self, disturbed: bool) -> Iterator[Violation]:
         """Everything that holds when nothing is in the middle; what is most telling comes first."""
         view = self.view
+        self._unheard()
         yield from self._misuses()
         yield from chain(self._mappings.judge(), judge_regions(view, self._mappings.counts))
         yield from chain(
@@ -237,6 +238,13 @@ class Oracles:
         )
         yield from chain(self._devices.judge_caches(), self._dirty.judge(disturbed))
         yield from self._warnings()
+
+    def _unheard(self) -> None:
+        """A REGISTER whose caller was killed may have succeeded: nobody was left to be told."""
+        for container, cmd in self._reached.values():
+            if cmd == uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY:
+                names = [driver.data.name for driver in self.view.drivers if driver.actor.id == container]
+                self._windows.enabled.update(names)
 
     def _misuses(self) -> Iterator[Violation]:
         """What the model noticed by itself."""

@@ -46,9 +46,6 @@ class Windows:
         data = driver.data
         if not data.enabled.value:
             return
-        if data.v2 and data.prereg_list.items:
-            # Whoever registered may have been killed before it could be told so.
-            self.enabled.add(data.name)
         if data.v2 and data.name not in self.enabled:
             yield Violation("J-E1", f"v2 {driver.actor.id} is enabled though no REGISTER of it has succeeded")
         if not data.v2 and not data.locked_pages.value:

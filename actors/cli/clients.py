@@ -17,10 +17,8 @@ KILLS = 6
 """Points at which each client is killed."""
 
 FIRST_ROWS = 48
-"""Rows of the recording within which a client is killed; ``tcemu play --kill-at`` reaches every call."""
-
-CALLS_OF_A_ROW = 3_000
-"""Calls of a row, which may stand for very many, that are made at most before the kill."""
+FIRST_CALLS = 3_000
+"""Rows of the recording, and calls, within which a client is killed; ``tcemu play --kill-at`` reaches all."""
 
 BORROWING_CPUS = (1,)
 
@@ -50,17 +48,12 @@ def kills(client: Client, seed: int, most: int = KILLS) -> Iterator[KilledClient
 
 def kill_points(stream: Stream, draw: Random, most: int) -> list[int]:
     """Numbers of calls made before a kill: rows drawn without repeating, and a call of each."""
-    rows = stream.program.setup[:FIRST_ROWS]
-    starts = [0]
-    for row in rows:
-        starts.append(starts[-1] + row.repeat)
-    drawn = draw.sample(range(1, len(starts)), min(most, len(rows)))
-    return [starts[end] - row_rest(rows[end - 1].repeat, draw) for end in drawn]
-
-
-def row_rest(repeat: int, draw: Random) -> int:
-    """How many calls of a row are left at a kill within it."""
-    return repeat - draw.randint(1, min(repeat, CALLS_OF_A_ROW))
+    spans, start = [], 0
+    for row in stream.program.setup[:FIRST_ROWS]:
+        if start < FIRST_CALLS:
+            spans.append((start + 1, min(start + row.repeat, FIRST_CALLS)))
+        start += row.repeat
+    return [draw.randint(*span) for span in draw.sample(spans, min(most, len(spans)))]
 
 
 __all__ = ["BORROWING_CPUS", "KERNELS", "Client", "clients", "kills"]

@@ -14,11 +14,11 @@ from actors.check import Oracles
 from actors.cli.clients import KILLS, Client, kills
 from actors.cli.exits import BadInput
 from actors.cli.subjects import Subject
-from actors.explore import Report, capture, explore, prepare, save_failure
+from actors.explore import Report, Result, capture, prepare, save_failure
 from actors.explore.arena import STEP_BUDGET, Arena
 from actors.explore.client import KilledClient
 from actors.explore.explain import explain
-from actors.explore.explore import Campaign
+from actors.explore.explore import Campaign, endless_beside
 from actors.explore.failure import NO_FAULTS, Faults
 from actors.explore.failure import Subject as Searched
 from actors.explore.faults import Counting
@@ -36,7 +36,6 @@ FAILURES = Path(".tcemu") / "failures"
 
 SCENARIO_BUDGET = 20_000
 """Steps that one order of an async function may take: what somebody writes by hand makes a few hundred."""
-
 
 TURN = 20
 """Orders that one of several parts of a row runs before it is the next one's turn."""
@@ -103,15 +102,19 @@ class Part:
     def go_on(self, schedules: int | None, seconds: float | None, turn: int | None = None) -> bool:
         """Run orders, at most so many in all and so many in this turn; whether there may be more to find."""
         if self.campaign is None:
-            options: dict[str, Any] = {}
-            if not isinstance(self.subject, Program | KilledClient):
-                options["name"] = self.unit.name
-            oracles = Linear() if self.unit.linear else Oracles
-            model = prepare(self.subject, self.unit.kernel, oracles, **options)
-            self.campaign = Campaign(model, self.unit.chooser(), self.faults.maker(), self.budget)
+            self.campaign = self.campaign_on(self.unit.kernel)
         limits = [schedules, None if turn is None else self.campaign.orders + turn]
         self.campaign.go_on(min((limit for limit in limits if limit is not None), default=None), seconds)
         return not self.campaign.done(schedules)
+
+    def campaign_on(self, kernel: Kernel) -> Campaign:
+        """The campaign on a kernel, before its first order."""
+        options: dict[str, Any] = {}
+        if not isinstance(self.subject, Program | KilledClient):
+            options["name"] = self.unit.name
+        oracles = Linear() if self.unit.linear else Oracles
+        model = prepare(self.subject, kernel, oracles, **options)
+        return Campaign(model, self.unit.chooser(), self.faults.maker(), self.budget)
 
     @property
     def budget(self) -> int:
@@ -149,12 +152,12 @@ class Part:
     def cause(self, report: Report) -> str | None:
         """The known defect behind a failure, found by searching again without each that could be."""
 
-        def again(kernel: Kernel, schedules: int) -> Report:
-            chooser, faults = self.unit.chooser(), self.faults.maker()
-            linear, budget = self.unit.linear, self.budget
-            return explore(
-                self.subject, kernel, chooser, schedules, linear=linear, faults=faults, budget=budget
-            )
+        def again(kernel: Kernel, schedules: int) -> tuple[str, str]:
+            campaign = self.campaign_on(kernel)
+            campaign.budget = min(campaign.budget, endless_beside(report.points))
+            campaign.go_on(schedules)
+            found = campaign.failure or Result()
+            return found.verdict, found.invariant
 
         key = (self.unit.kernel.name, report.verdict, report.invariant)
         slugs = known_as(report, self.unit.kernel, again, CAUSES.get(key, ()))

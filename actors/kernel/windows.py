@@ -13,6 +13,7 @@ from actors.kernel.mapping import Mapping
 from actors.kernel.messages import SetWindow, UnsetWindow
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import TCE_CREATE, TCE_REMOVE, TceCreate, TceRemove, UserPointer
+from actors.runtime.errors import KernelOops
 from actors.runtime.ops import Op, call, point
 
 IOMMU_PAGE_SHIFT_4K = 12
@@ -108,6 +109,8 @@ class Windows(Mapping, Ioda):
         if num < 0:
             return -ENOSPC, 0
         groups = await container.group_list.walk()
+        if not groups:
+            raise KernelOops("the first entry of an empty list is used", "tce_iommu_create_window", "J-K2")
         if page_shift > 63 or not groups[0].pgsizes >> page_shift & 1:
             return self.refuse_page_shift(page_shift), 0
         ret, table = await self.tce_iommu_create_table(container, num, page_shift, window_size, levels)

@@ -16,7 +16,6 @@ from actors.kernel.uapi import VFIO_GET_API_VERSION, UserPointer
 from actors.linear.model import Answer, Operation, Rules, State
 from actors.linear.model.files import UNKNOWN
 from actors.linear.rules import rules_of
-from hw import DmaReport
 
 if TYPE_CHECKING:
     from actors.machine import Machine
@@ -51,8 +50,7 @@ class Call:
 
     def key(self) -> tuple[Any, ...]:
         """All that a verdict depends on."""
-        answer = repr(self.answer) if isinstance(self.answer, DmaReport) else self.answer
-        return self.op, self.began, self.ended, answer
+        return self.op, self.began, self.ended, self.answer
 
 
 @dataclass(slots=True)
@@ -117,6 +115,8 @@ class Recorder:
         """A request begins to be served; from outside, if the thread is not in the machine already."""
         if thread.daemon or len(thread.frames) != 1:
             return
+        # Whoever asks anew will hear no more of a call that ended with its process.
+        self.under_way.pop(thread.index, None)
         request = message.request
         if not isinstance(request, m.SystemCall | m.Kill) or isinstance(request, IGNORED):
             return

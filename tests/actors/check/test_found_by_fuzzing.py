@@ -1,0 +1,67 @@
+"""What fuzzing found on the mended kernel, where nothing should be: each smallest program stays clean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.explore import explore
+from actors.program import parse_program
+
+Steps = list[dict[str, Any]]
+ATTACHED: Steps = [
+    {"actor": 0, "op": "open", "path": "/dev/vfio/vfio", "fd": "C0"},
+    {"actor": 0, "op": "open", "path": "/dev/vfio/<group>", "group_index": 0, "fd": "G0"},
+    {"actor": 0, "op": "setcont", "fd": "G0", "container": "C0"},
+    {"actor": 0, "op": "setiommu", "fd": "C0", "iommu_type": 7},
+    {"actor": 0, "op": "mmap", "addr": "M0", "size": "2P", "prot": "rw"},
+]
+REG = {"op": "reg", "fd": "C0", "vaddr": "M0", "size": "2P"}
+UNREG = {"op": "unreg", "fd": "C0", "vaddr": "M0", "size": "2P"}
+RUN = {"op": "run", "task": "actor:0"}
+
+
+def threads(*each: Steps, cpu: Steps | None = None) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = [
+        {"name": f"t{n}", "actor": 0, "steps": steps} for n, steps in enumerate(each)
+    ]
+    return made + ([{"name": "cpu", "cpu": 1, "steps": cpu}] if cpu else [])
+
+
+CASES: dict[str, tuple[Steps, list[dict[str, Any]]]] = {
+    "two execs": ([], threads([{"op": "exec"}], [{"op": "exec"}])),
+    "exec and exit on a cpu": (
+        [],
+        threads(
+            [{"op": "exec"}, {"op": "exit"}],
+            [{"op": "opennull", "fd": "N0"}],
+            cpu=[RUN, {"op": "run", "task": "idle"}],
+        ),
+    ),
+    "exec beside mlock": (
+        ATTACHED,
+        threads([{"op": "exec"}], [{"op": "mlock", "addr": "M0", "size": "2P"}]),
+    ),
+    "exit beside mlock": (
+        ATTACHED,
+        threads([{"op": "exit"}], [{"op": "mlock", "addr": "M0", "size": "2P"}]),
+    ),
+    "close beside register": (ATTACHED, threads([{"op": "close", "fd": "C0"}], [REG])),
+    "killed while registering": (ATTACHED, threads([REG], [{"op": "abort", "target": 0}])),
+    "killed while registering and unregistering": (ATTACHED, threads([{"op": "exit"}], [REG], [UNREG])),
+    "a child that is never forked": (
+        [{"actor": 0, "op": "exit"}, {"actor": 0, "op": "fork", "new_actor": 1}],
+        [{"name": "t0", "actor": 1, "steps": [{"op": "opennull", "fd": "N0"}]}],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_stays_clean(case: str) -> None:
+    setup, concurrent = CASES[case]
+    program = parse_program(
+        {"format": "tcemu-program", "version": 1, "name": "found", "setup": setup, "threads": concurrent}
+    )
+    report = explore(program, "fixed", schedules=400)
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
