@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -13,6 +12,7 @@ import click
 from click.shell_completion import shell_complete
 
 from actors.cli.exits import ExitCode, problem_of, say
+from actors.cli.options import NamedGroup
 
 SUMMARIES = {
     "stress": "Run programs under many orders and faults, and say what breaks.",
@@ -20,7 +20,7 @@ SUMMARIES = {
     "corpus": "Look at what fuzzing has kept, and tidy it up.",
     "replay": "Run one recorded failure again, exactly.",
     "play": "Play recorded clients, and say what they leave behind.",
-    "conform": "Replay vectors recorded from real kernels, and compare every step.",
+    "conform": "Replay vectors of real kernels, and compare every step.",
     "kernels": "List the kernels, or say in what two of them differ.",
     "defects": "List the known defects, or tell the story of one.",
     "log": "Read the log of a run: causes, histories, differences.",
@@ -46,7 +46,7 @@ Exit codes: 0 all is well; 1 a violation, mismatch or failed expectation was fou
 """
 
 
-class LazyGroup(click.Group):
+class LazyGroup(NamedGroup):
     """A group whose commands are imported when they are run; the help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -64,17 +64,6 @@ class LazyGroup(click.Group):
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is refused with the nearest name."""
-        name = args[0]
-        if name not in SUMMARIES and not name.startswith("-"):
-            close = get_close_matches(name, SUMMARIES, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(SUMMARIES)}"
-            ctx.fail(f"no command {name!r}{hint}")
-        return super().resolve_command(ctx, args)
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -114,21 +103,25 @@ def run(args: Sequence[str]) -> int:
             return int(code or ExitCode.OK)
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as bare:
+        bare.show()
+        return ExitCode.BAD_INPUT
     except (Exception, KeyboardInterrupt) as error:
         problem = problem_of(error)
-        if problem.code == ExitCode.PIPE_CLOSED:
+        if isinstance(problem.error, OSError):
             forget_output()
         say(problem)
         return problem.code
 
 
 def forget_output() -> None:
-    """Send what is still buffered nowhere: whoever read the output has closed it."""
+    """Send what is still buffered nowhere: its reader has gone, or there is no room for it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> NoReturn:
-    """Be the command ``tcemu``."""
+    """Be the command ``tcemu``; it works with standard output closed, too."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for as long as the program runs
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:
         sys.exit(shell_complete(app, {}, "tcemu", COMPLETE_VARIABLE, instruction))

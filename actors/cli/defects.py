@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from actors.cli.kernels import heading
-from actors.cli.options import complete_defect, json_option
+from actors.cli.options import NamedGroup, complete_defect, json_option
 from actors.cli.subjects import demonstrations
 from actors.cli.tables import Column, print_json, print_line, print_table
 from actors.kernel.catalogue import find_piece, piece_names
@@ -32,7 +32,7 @@ STORY = (
 """Attribute of a piece -> how its story calls it."""
 
 
-@click.group("defects", invoke_without_command=True, epilog=EPILOG)
+@click.group("defects", cls=NamedGroup, invoke_without_command=True, epilog=EPILOG)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:

@@ -6,6 +6,7 @@ puts the traceback before it.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -51,6 +52,10 @@ CODES = {
     "actors.explore.strategies.replay.ReplayDivergence": ExitCode.DIVERGED,
 }
 """Exceptions whose fault is not the emulator's, by name: judging an error imports nothing."""
+
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""What a write to standard output may fail with, other than that its reader has gone."""
 
 
 class Told(Exception):
@@ -163,6 +168,8 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(ExitCode.BAD_INPUT, usage_line(error), error)
     if isinstance(error, Told):
         return Problem(error.code, error.line, error)
+    if type(error) is OSError and error.filename is None and error.errno in UNWRITABLE:
+        return Problem(ExitCode.BAD_INPUT, f"standard output: {error.strerror}", error)
     code = code_of(error)
     text = one_line(str(error))
     if code == ExitCode.EMULATOR:

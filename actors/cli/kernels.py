@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from actors.cli.options import complete_kernel, json_option
+from actors.cli.options import NamedGroup, complete_kernel, json_option
 from actors.cli.tables import Column, plural, print_json, print_line, print_table
 from actors.kernel.catalogue import find_kernel, piece_names
 from actors.kernel.composition import Kernel, Piece
@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.group("kernels", invoke_without_command=True, epilog=EPILOG)
+@click.group("kernels", cls=NamedGroup, invoke_without_command=True, epilog=EPILOG)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def describe(name: str) -> dict[str, Any]:
 @click.argument("second", metavar="B", shell_complete=complete_kernel)
 @json_option
 def diff(first: str, second: str, as_json: bool) -> None:
-    """Say in words in what two kernels differ; sections are those of the reference."""
+    """Say in words in what two kernels differ."""
     one, other = find_kernel(first), find_kernel(second)
     only_one, only_other = only_in(one, other), only_in(other, one)
     if as_json:

@@ -14,6 +14,7 @@ from actors.cli.logtell import (
     schema_command,
     stats_command,
 )
+from actors.cli.options import NamedGroup
 
 EPILOG = """\b
 Examples:
@@ -31,7 +32,7 @@ packed with gzip, and - is standard input. `tcemu log schema` explains every eve
 """
 
 
-@click.group("log", epilog=EPILOG)
+@click.group("log", cls=NamedGroup, epilog=EPILOG)
 def command() -> None:
     """Read the log of a run: causes, histories, differences.
 

@@ -51,7 +51,7 @@ def tree_command(
     steps: range | None,
     as_json: bool,
 ) -> ExitCode:
-    """Show the causal tree: a system call, and under it all that it caused.
+    """Show the causal tree: a system call, and what it caused.
 
     Exit code 1 when nothing meets the conditions.
     """
@@ -65,7 +65,7 @@ def tree_command(
         columns, style = width(), paint()
         for row in rows:
             click.echo(row_text(row, columns, style))
-    return ExitCode.OK if rows else ExitCode.FOUND
+    return ending(file, len(rows))
 
 
 @click.command("grep")
@@ -91,9 +91,9 @@ def grep_command(
     first: int | None,
     as_json: bool,
 ) -> ExitCode:
-    """Show the events that meet all conditions; with --json as a log of its own.
+    """Show the events that meet all conditions.
 
-    Exit code 1 when there is none.
+    With --json: as a log of its own. Exit code 1 when there is none.
     """
     from actors.trace.jsonl import encode  # noqa: PLC0415
     from actors.trace.query import select  # noqa: PLC0415
@@ -104,14 +104,21 @@ def grep_command(
     header, events, ends = streamed(file)
     found = islice(select(events, kind, actor, thread, object_, operation, function, steps), first)
     if not as_json:
-        return ExitCode.OK if print_events(found) else ExitCode.FOUND
+        return ending(file, print_events(found))
     click.echo(encode(header), nl=False)
     count = 0
     for count, event in enumerate(found, 1):  # noqa: B007 - it is used below
         click.echo(encode(event), nl=False)
     for end in ends:
         click.echo(encode(end), nl=False)
-    return ExitCode.OK if count else ExitCode.FOUND
+    return ending(file, count)
+
+
+def ending(file: str, found: int) -> ExitCode:
+    """The exit code of a search; that there is nothing is said on standard error."""
+    if not found:
+        click.echo(f"{file}: nothing meets the conditions", err=True)
+    return ExitCode.OK if found else ExitCode.FOUND
 
 
 @click.command("why")
@@ -129,7 +136,7 @@ def why_command(object_: str, file: str, as_json: bool) -> None:
 
     log = load(file)
     history = why(log, object_)
-    if not (history.events or history.values or history.holders):
+    if not object_ or not (history.events or history.values or history.holders):
         known = objects(log)
         close = ", ".join(get_close_matches(object_, known, 3)) or ", ".join(known[:12]) or "nothing"
         raise BadInput(f"{file}: nothing ever happens to {object_!r}; there is {close}")
@@ -156,7 +163,7 @@ def print_history(history: History) -> None:
               help="Common events to show before the parting.")  # fmt: skip
 @json_option
 def diff_command(a: str, b: str, context: int, as_json: bool) -> ExitCode:
-    """Find the first place where two runs part, and the choice that made it so.
+    """Find where two runs part, and the choice that made it so.
 
     Exit code 1 when they do.
     """

@@ -93,7 +93,10 @@ def check_command(file: str, as_json: bool) -> ExitCode:
 
 @click.command("lnav")
 def lnav_command() -> None:
-    """Print the format file with which lnav reads logs: lnav -i FILE installs it."""
+    """Print the format file with which lnav reads logs.
+
+    lnav -i FILE installs it.
+    """
     from importlib.resources import files  # noqa: PLC0415 - not for the help
 
     click.echo((files("actors.trace") / "lnav.json").read_text(encoding="utf-8"), nl=False)
@@ -102,7 +105,10 @@ def lnav_command() -> None:
 @click.command("schema")
 @json_option
 def schema_command(as_json: bool) -> None:
-    """Explain every event and field of a log; --json prints a JSON Schema."""
+    """Explain every event and field of a log.
+
+    With --json: as a JSON Schema.
+    """
     from actors.trace.reference import json_schema, reference  # noqa: PLC0415
 
     if as_json:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NamedGroup(click.Group):
+    """A group that answers an unknown command with the nearest name, or with all of them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is refused."""
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            close = get_close_matches(name, known, 1)
+            there = f"there {'are' if len(known) > 1 else 'is'} {', '.join(known)}"
+            ctx.fail(f"no command {name!r}; " + (f"did you mean {close[0]}?" if close else there))
+        return super().resolve_command(ctx, args)
 
 
 def complete_kernel(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

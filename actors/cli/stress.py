@@ -337,12 +337,14 @@ def show(done: Sequence[tuple[Unit, Report]]) -> None:
     print_table(COLUMNS, [row(unit, report) for unit, report in done])
     reports = [report for _, report in done]
     print_failures(reports)
-    failed = sum(report.verdict != "ok" for report in reports)
     complete = sum(report.complete for report in reports)
+    broken = [(unit, report) for unit, report in done if report.verdict != "ok"]
+    expected = sum(bool(unit.expected) and not surprising(unit, report) for unit, report in broken)
+    known = f", {expected:,} of them as expected" if expected else ""
     print_line()
     print_line(
         f"{plural(len(reports), 'row')}, {plural(sum(report.schedules for report in reports), 'order')}:"
-        f" {complete:,} covered completely, {failed:,} broken."
+        f" {complete:,} covered completely, {len(broken):,} broken{known}."
     )
 
 
@@ -351,14 +353,17 @@ def row(unit: Unit, report: Report) -> tuple[Any, ...]:
     covered = "all" if report.complete else ""
     if report.places is not None:
         covered = places(unit, *report.places)
-    elif not covered and report.estimate and report.verdict == "ok":
-        covered = f"of {report.estimate:.2g}"
+    elif not covered and report.verdict == "ok" and (report.estimate or 0) > report.schedules:
+        covered = f"of about {rounded(report.estimate)}"
     result, colour = outcome_of(report)
     if surprising(unit, report):
         result, colour = f"{result}; expected {unit.expected}", "red"
-    elif unit.expected and report.verdict != "ok":
-        result += ", as expected"
     return (report.program, report.kernel, report.schedules, covered, Cell(result, colour))
+
+
+def rounded(estimate: float | None) -> str:
+    """An estimate with the two digits that mean something."""
+    return f"{int(float(f'{estimate or 0:.2g}')):,}"
 
 
 def places(unit: Unit, covered: int, tried: int) -> str:
