@@ -22,7 +22,7 @@ fuzz: $(VENV)/.run             ## Set up, and fuzz for two minutes; reports for 
 	@$(BIN)/tcemu fuzz --seconds 120 --ci $(ARGS) || test $$? -eq 1
 
 test: $(VENV)/.test            ## Set up, and run the tests
-	$(BIN)/python -m pytest -q -m "not slow and not wheel" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not wheel" $(ARGS)
 
 test-slow: $(VENV)/.test       ## Run the longer searches
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

@@ -24,10 +24,10 @@ Examples:
   tcemu draw run.jsonl --form mermaid              on standard output
 
 \b
-FILE is a log, as `tcemu replay --log` or a MachineLog writes it (gzip too, - is standard input), or
-a failure that `tcemu stress` has kept. The page is one file that needs no network: open it in a
-browser, press ? for its keys; run.html#step=120 opens it at a step. `--compare passing` looks for
-the order nearest to the failing one that ends well, and shows the two side by side.
+FILE is a log, as `tcemu replay --log` or a MachineLog writes it (gzip too, - is standard input),
+or a failure that `tcemu stress` has kept. The page is one file that needs no network: open it in
+a browser, press ? for its keys; run.html#step=120 opens it at a step. `--compare passing` looks
+for the order nearest to the failing one that ends well, and shows the two side by side.
 """
 
 PASSING = "passing"

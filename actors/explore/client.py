@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -54,7 +55,7 @@ class KilledClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ProgramError: the file is not there or malformed.
         """
-        return load_stream(builtin_streams().get(self.client, self.client))
+        return builtin(self.client) if self.client in builtin_streams() else load_stream(self.client)
 
     def program(self) -> Program:
         """The client's life up to the kill as the setup of a program; its end is what is concurrent.
@@ -64,6 +65,12 @@ class KilledClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ValueError: there are not so many calls, or no such CPU.
         """
         return killed_client(self.stream(), self.calls, self.borrow)
+
+
+@cache
+def builtin(client: str) -> Stream:
+    """A recording that comes with the package: it never changes, and is asked for at every kill."""
+    return load_stream(builtin_streams()[client])
 
 
 class PreparedClient(Prepared):

@@ -33,6 +33,7 @@ from actors.linear import Linear
 from actors.linear.oracle import INVARIANT as LINEARIZABILITY
 from actors.machine import Scenario
 from actors.program import Program, ProgramError, parse_exact, write_program
+from actors.program.errors import show
 from actors.trace.header import emulator_version
 
 Subject = Program | Scenario | KilledClient
@@ -86,6 +87,12 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 NO_FAULTS = Faults()
+
+
+class Head(msgspec.Struct):
+    """What says whether a file is a failure at all."""
+
+    format: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -272,14 +279,19 @@ def parse_failure(data: bytes, file: str) -> Failure:
     Raises:
         ProgramError: they are none, name an unknown field, or hold nothing to run.
     """
+    if not data.strip():
+        raise ProgramError(file, "top level", f"found nothing, expected {FORMAT}")
     try:
+        head = msgspec.json.decode(data, type=Head)
+        if head.format != FORMAT:
+            found = f"found {show(head.format)}" if head.format else "missing"
+            raise ProgramError(file, "format", f"{found}, expected {FORMAT}")
         failure = msgspec.json.decode(data, type=Failure)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         message, _, place = str(problem).partition(" - at `")
         raise ProgramError(file, place.rstrip("`").removeprefix("$.") or "top level", message) from None
-    for key, found, wanted in (("format", failure.format, FORMAT), ("version", failure.version, VERSION)):
-        if found != wanted:
-            raise ProgramError(file, key, f"found {found!r}, expected {wanted!r}")
+    if failure.version != VERSION:
+        raise ProgramError(file, "version", f"found {failure.version}, expected {VERSION}")
     for number, (options, taken, _) in enumerate(failure.choices):
         if not 0 <= taken < options:
             raise ProgramError(

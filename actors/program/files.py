@@ -98,15 +98,13 @@ def decode(data: bytes, file: str, place: str = "") -> object:
     except RecursionError:
         raise ProgramError(file, place or "top level", "nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ProgramError(file, place or f"byte {len(data)}", f"not JSON: {_reason(str(error))}") from None
-
-
-def _reason(message: str) -> str:
-    return message.removeprefix("JSON is malformed: ")
+        reason, _, at = str(error).removeprefix("JSON is malformed: ").removesuffix(")").partition(" (byte ")
+        where = " ".join(filter(None, (place, f"byte {at or len(data)}")))
+        raise ProgramError(file, where, f"not JSON: {reason}") from None
 
 
 def _require_object(start: bytes, file: str, place: str) -> None:
     text = start.lstrip(b" \t\r\n")
     if not text.startswith(b"{"):
-        found = "nothing" if not start else "blanks" if not text else repr(text[:8])
+        found = "nothing" if not start else "blanks" if not text else ascii(text[:8])[1:]
         raise ProgramError(file, place, f"found {found}, expected a JSON object")

@@ -115,7 +115,7 @@ def is_log(path: str | Path) -> bool:
         return True
     try:
         with opened(path) as stream:
-            return b'"event":"header"' in stream.read(200)
+            return b'"event":"header"' in stream.read(200).replace(b" ", b"")
     except (ProgramError, OSError, EOFError):
         return False
 

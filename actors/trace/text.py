@@ -179,7 +179,8 @@ def dma_text(event: s.Dma) -> str:
 def state_text(event: s.State) -> str:
     """The state in one line."""
     pinned = sum(event.pins_by_holder.values())
-    return f"state: {len(event.mms)} mms, {len(event.regions)} regions, {pinned} pages pinned"
+    counts = ((len(event.mms), "mm"), (len(event.regions), "region"), (pinned, "pinned page"))
+    return "state: " + ", ".join(f"{n:,} {name}{'s' * (n != 1)}" for n, name in counts)
 
 
 WORDS: Final[dict[type[s.Record], Callable[[Any], str]]] = {

@@ -144,6 +144,8 @@ USES = {
     "scenario": (["stress", "nowhere:scenario"], "nowhere"),
     "program": (["stress", "exit-with-lazy-borower"], "exit-with-lazy-borrower"),
     "replay": (["replay", "absent.json"], "absent.json"),
+    "command-of-group": (["defects", "ioctl-vs-release"], "no command 'ioctl-vs-release'; there is show"),
+    "command-of-log": (["log", "tre"], "did you mean tree?"),
 }  # fmt: skip
 
 
@@ -151,6 +153,14 @@ USES = {
 def test_usage(case: str, tcemu: Any) -> None:
     args, words = USES[case]
     assert_refused(tcemu(*args), words=words)
+
+
+def test_a_log_does_not_replace_the_failure(tcemu: Any, tmp_path: Path) -> None:
+    tcemu("stress", "exit-with-lazy-borrower", "--kernel", "v4.9", "--schedules", "20")
+    (kept,) = tmp_path.glob(".tcemu/failures/*.json")
+    before = kept.read_bytes()
+    assert_refused(tcemu("replay", kept, "--log", kept), words="is the failure itself")
+    assert kept.read_bytes() == before
 
 
 def test_results_so_far_are_kept(tcemu: Any, tmp_path: Path, vectors: Path) -> None:

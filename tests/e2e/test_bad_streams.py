@@ -56,7 +56,7 @@ def text(content: str) -> Callable[[Path], object]:
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.jsonl.gz": (lambda path: path.write_bytes(PACKED[: len(PACKED) // 2]), "damaged or truncated"),
-    "cut-line.jsonl": (text("".join(LINES)[:-5]), f"line {len(LINES)}: not JSON: Input data was truncated"),
+    "cut-line.jsonl": (text("".join(LINES)[:-5]), f"line {len(LINES)} byte {len(LINES[-1]) - 5}: not JSON: "),
     "cut-calls.jsonl": (text("".join(LINES[:-3])), "the file ends after 50 calls, expected the header's 53"),
     "reordered.jsonl": (
         text("".join([LINES[0], *LINES[REGISTER:], *LINES[1:REGISTER]])),
@@ -78,7 +78,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.jsonl": (text(""), "line 1: found nothing, expected a JSON object"),
     "binary.jsonl": (
         lambda path: path.write_bytes(b"\x7fELF" + random.Random(1).randbytes(4096)),
-        "line 1: found b'\\x7fELF",
+        "line 1: found '\\x7fELF",
     ),
     "folder.jsonl": (Path.mkdir, "open: Is a directory"),
     "missing.jsonl": (lambda path: None, "open: No such file or directory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from actors.cli.app import SUMMARIES
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_conform_passes(tcemu: Any, vectors: Path) -> None:
@@ -117,6 +120,34 @@ def test_completion(shell: str, tcemu: Any) -> None:
 def test_completion_knows_the_names(tcemu: Any) -> None:
     finished = tcemu(_TCEMU_COMPLETE="bash_complete", COMP_WORDS="tcemu defects show ioctl", COMP_CWORD="3")
     assert finished.stdout.split() == ["plain,ioctl-vs-release"]
+
+
+@pytest.mark.parametrize("command", [[], ["log"]])
+def test_without_a_command_it_prints_the_help(command: list[str], tcemu: Any) -> None:
+    finished = tcemu(*command)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("Usage: tcemu")
+    assert len(finished.stderr.splitlines()) > 10
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m actors.cli defects"
+    for target, code, error in (
+        ("> /dev/full", 2, "standard output: No space left on device\n"),
+        (">&-", 0, ""),
+    ):
+        finished = subprocess.run(
+            ["sh", "-c", f"{command} {target}"], capture_output=True, text=True, cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False,
+        )  # fmt: skip
+        assert (finished.returncode, finished.stderr) == (code, error)
+
+
+def test_a_locale_without_arrows(tcemu: Any, tmp_path: Path) -> None:
+    tcemu("play", "qemu-memory-hotplug", "--log", "run.jsonl")
+    finished = tcemu("log", "why", "mm:0.mm_count", "run.jsonl", PYTHONIOENCODING="latin-1")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "mm:0.mm_count 1 ? 2" in finished.stdout
 
 
 def test_a_closed_pipe_is_no_error(started: Any) -> None:

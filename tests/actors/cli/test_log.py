@@ -88,6 +88,13 @@ def test_an_unknown_object_is_refused_with_the_nearest(file: str, capsys: pytest
     assert "nothing ever happens to 'mn:0'; there is mm:0" in capsys.readouterr().err
 
 
+def test_a_search_without_a_hit_says_so(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("tree", "grep"):
+        assert run(["log", command, "--thread", "nobody", file]) == 1
+        output = capsys.readouterr()
+        assert (output.out, output.err) == ("", f"{file}: nothing meets the conditions\n")
+
+
 def test_diff(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "other.jsonl"
     write_log(other, recorded(2 << 20))

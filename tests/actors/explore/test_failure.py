@@ -89,6 +89,14 @@ def test_a_malformed_failure_is_one_line(broken, tmp_path, change, place):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_another_kind_is_named(tmp_path):
+    path = tmp_path / "x.json"
+    for content, words in (('{"format": "tcemu-program"}', "found 'tcemu-program'"), ("{}", "missing")):
+        path.write_text(content)
+        with pytest.raises(ProgramError, match=f"format: {words}, expected tcemu-failure"):
+            load_failure(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
 def test_no_failure_file_at_all(tmp_path, content):
     path = tmp_path / "x.json"
