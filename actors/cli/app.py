@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -120,8 +121,10 @@ def forget_output() -> None:
 
 
 def main() -> NoReturn:
-    """Be the command ``tcemu``; it works with standard output closed, too."""
+    """Be the command ``tcemu``, with standard output closed, and in a locale without arrows, too."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for as long as the program runs
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     instruction = os.environ.get(COMPLETE_VARIABLE)
     if instruction:
         sys.exit(shell_complete(app, {}, "tcemu", COMPLETE_VARIABLE, instruction))

@@ -42,8 +42,9 @@ Examples:
   tcemu fuzz --kernel v6.12 --coverage              and say what was never reached
 
 \b
-Kernel, seed and seeds name a campaign; the corpus keeps how far it has come. What has failed is run
-first next time. tcemu corpus ls lists what there is, tcemu corpus show ID tells of one failure.
+Kernel, seed and seeds name a campaign; the corpus keeps how far it has come. What has failed is
+run first next time. tcemu corpus ls lists what there is, tcemu corpus show ID tells of one
+failure.
 """
 
 CORPUS = Path(".tcemu") / "fuzz.db"

@@ -183,7 +183,9 @@ def print_parting(parting: Parting, a: str, b: str) -> None:
     from actors.trace.text import clipped, end_text  # noqa: PLC0415
 
     for field, (left, right) in parting.headers.items():
-        print_line(f"{field}: {left} | {right}" if left != right else f"{field}: not the same")
+        plain = left != right and all(isinstance(value, str | int | dict | None) for value in (left, right))
+        both = f"{header_text(left)} | {header_text(right)}" if plain else "not the same"
+        print_line(f"{field}: {both}")
     if parting.same:
         print_line(f"no difference in {plural(parting.common, 'event')}")
         return
@@ -199,6 +201,13 @@ def print_parting(parting: Parting, a: str, b: str) -> None:
         click.echo(f"{texts[0]:{half}} | {texts[1]}".rstrip())
     for name, end in zip((a, b), parting.end, strict=True):
         print_line(f"{name}: {end_text(end) if end is not None else 'cut off'}")
+
+
+def header_text(value: object) -> str:
+    """A value of a header: ``page_size=4096``; ``-`` for none."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={each}" for key, each in value.items()) or "-"
+    return "-" if value in (None, "") else str(value)
 
 
 def short_line(event: s.Event) -> str:

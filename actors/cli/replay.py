@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
-from actors.cli.exits import ExitCode
+from actors.cli.exits import BadInput, ExitCode
 from actors.cli.hunt import print_cause, print_explanation
 from actors.cli.options import json_option
 from actors.cli.relog import replay_file
@@ -42,6 +43,8 @@ def command(file: str, log_file: str | None, as_json: bool) -> int:
     if is_log(file):
         return replay_file(file, log_file, as_json)
     failure = load_failure(file)
+    if log_file is not None and Path(log_file).exists() and Path(log_file).samefile(file):
+        raise BadInput(f"--log: {log_file} is the failure itself, expected another file")
     result = replay(failure)
     log = logged(failure)
     if log_file is not None:

@@ -1,0 +1,386 @@
+"""The corpus: one SQLite file with everything that campaigns have found out.
+
+Every change is one transaction, so a campaign that is killed at any moment loses at most what it had not
+yet told of. Several campaigns may share the file: each writes rows of its own, and who has to wait for
+the other's transaction does so for up to half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+
+from actors.explore.failure import Failure
+from actors.fuzz.triage import Finding
+from actors.program import Program, parse_exact, write_program
+
+APPLICATION = 0x74636566
+"""What tells a corpus from other SQLite files: ``tcef``."""
+VERSION = 1
+PATIENCE_SECONDS = 30.0
+
+SCHEMA = """
+CREATE TABLE campaigns (
+    id INTEGER PRIMARY KEY, kernel TEXT NOT NULL, seed INTEGER NOT NULL, mode TEXT NOT NULL,
+    batch INTEGER NOT NULL DEFAULT 0, programs INTEGER NOT NULL DEFAULT 0, orders INTEGER NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT '{}', first INTEGER NOT NULL,
+    UNIQUE (kernel, seed, mode));
+CREATE TABLE programs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, campaign INTEGER NOT NULL, text TEXT NOT NULL,
+    features INTEGER NOT NULL, UNIQUE (campaign, id));
+CREATE TABLE coverage (
+    campaign INTEGER NOT NULL, feature TEXT NOT NULL, program TEXT NOT NULL,
+    PRIMARY KEY (campaign, feature)) WITHOUT ROWID;
+CREATE TABLE failures (
+    id TEXT PRIMARY KEY, kernel TEXT NOT NULL, signature TEXT NOT NULL, hits INTEGER NOT NULL,
+    programs INTEGER NOT NULL, seconds REAL NOT NULL, campaign INTEGER NOT NULL, stands INTEGER NOT NULL,
+    finding TEXT NOT NULL, UNIQUE (kernel, signature));
+CREATE TABLE curve (
+    campaign INTEGER NOT NULL, programs INTEGER NOT NULL, orders INTEGER NOT NULL, seconds REAL NOT NULL,
+    features INTEGER NOT NULL, PRIMARY KEY (campaign, programs)) WITHOUT ROWID;
+"""
+
+
+CAMPAIGN = "id, kernel, seed, mode, batch, programs, orders, seconds, state, first"
+"""The columns of a campaign, as :class:`CampaignRow` has them."""
+
+
+class CorpusError(Exception):
+    """A corpus cannot be used; one line says why and what to do."""
+
+
+class CampaignRow(NamedTuple):
+    """How far a campaign has come.
+
+    Attributes:
+        id: its number in the corpus.
+        kernel, seed, mode: what it was started with.
+        batch: the next batch.
+        programs, orders, seconds: run so far.
+        state: what else it goes on with, as JSON.
+        first: programs of the corpus up to this number were there before it.
+    """
+
+    id: int
+    kernel: str
+    seed: int
+    mode: str
+    batch: int
+    programs: int
+    orders: int
+    seconds: float
+    state: str
+    first: int
+
+
+class KeptFailure(NamedTuple):
+    """A distinct failure of the corpus.
+
+    Attributes:
+        id: a short name for the command line.
+        kernel: what it was found on.
+        signature: what tells it from others.
+        hits: programs that have shown it.
+        programs, seconds: run by the campaign when it was found.
+        stands: whether it failed when it was last run.
+        finding: the failure itself.
+    """
+
+    id: str
+    kernel: str
+    signature: str
+    hits: int
+    programs: int
+    seconds: float
+    stands: bool
+    finding: Finding
+
+
+class KeptProgram(NamedTuple):
+    """A program that has covered something new: its number, short name, campaign, and how much was new."""
+
+    number: int
+    id: str
+    campaign: int
+    features: int
+
+
+class Corpus:
+    """An open corpus.
+
+    Args:
+        path: the file; made when it is not there.
+        create: whether it may be made.
+
+    Raises:
+        CorpusError: it is no corpus, damaged, locked, not to be written, or of a newer version.
+    """
+
+    def __init__(self, path: str | Path, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.exists():
+            raise CorpusError(f"{self.path}: no such corpus; tcemu fuzz makes one")
+        with self.told():
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.db = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self.db.close()
+                raise
+
+    def _prepare(self) -> None:
+        application = self.db.execute("PRAGMA application_id").fetchone()[0]
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        empty = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application != APPLICATION and not empty:
+            raise CorpusError(f"{self.path}: a SQLite file, but no corpus of tcemu fuzz; name another file")
+        if application == APPLICATION and version > VERSION:
+            raise CorpusError(
+                f"{self.path}: made by a newer tcemu (corpus version {version}, this one knows {VERSION})"
+            )
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = FULL")
+        with self.transaction():
+            if not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";"):
+                    self.db.execute(statement)
+                self.db.execute(f"PRAGMA application_id = {APPLICATION}")
+                self.db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turn what SQLite and the system say into words for people."""
+        try:
+            yield
+        except sqlite3.DatabaseError as problem:
+            raise CorpusError(f"{self.path}: {words(problem)}") from problem
+        except OSError as problem:
+            raise CorpusError(f"{self.path}: {problem.strerror or problem}") from problem
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing, on disk when the block ends."""
+        with self.told():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+    # -- campaigns -----------------------------------------------------------------------------
+
+    def campaign(self, kernel: str, seed: int, mode: str) -> CampaignRow:
+        """The campaign of that kernel, seed and mode, as far as it has come; a new one if there is none."""
+        with self.transaction() as db:
+            first = db.execute("SELECT coalesce(max(number), 0) FROM programs").fetchone()[0]
+            db.execute(
+                "INSERT OR IGNORE INTO campaigns (kernel, seed, mode, first) VALUES (?, ?, ?, ?)",
+                (kernel, seed, mode, first),
+            )
+            row = db.execute(
+                f"SELECT {CAMPAIGN} FROM campaigns WHERE (kernel, seed, mode) = (?, ?, ?)",
+                (kernel, seed, mode),
+            ).fetchone()
+        return CampaignRow(*row)
+
+    def campaigns(self) -> list[CampaignRow]:
+        """All campaigns, oldest first."""
+        with self.told():
+            rows = self.db.execute(f"SELECT {CAMPAIGN} FROM campaigns ORDER BY id").fetchall()
+        return [CampaignRow(*row) for row in rows]
+
+    def advance(self, db: sqlite3.Connection, row: CampaignRow, features: int) -> None:
+        """Note how far a campaign has come; inside a transaction."""
+        db.execute(
+            "UPDATE campaigns SET batch = ?, programs = ?, orders = ?, seconds = ?, state = ? WHERE id = ?",
+            (row.batch, row.programs, row.orders, row.seconds, row.state, row.id),
+        )
+        db.execute(
+            "INSERT OR REPLACE INTO curve VALUES (?, ?, ?, ?, ?)",
+            (row.id, row.programs, row.orders, row.seconds, features),
+        )
+
+    def curve(self, campaign: int) -> list[tuple[int, int, float, int]]:
+        """Programs, orders, seconds and features of a campaign, batch by batch."""
+        with self.told():
+            return self.db.execute(
+                "SELECT programs, orders, seconds, features FROM curve WHERE campaign = ? ORDER BY programs",
+                (campaign,),
+            ).fetchall()
+
+    # -- programs and coverage -----------------------------------------------------------------
+
+    def keep(
+        self, db: sqlite3.Connection, campaign: int, program: Program, new: Sequence[str]
+    ) -> KeptProgram | None:
+        """Keep a program and what it has covered first; None when the campaign has it. In a transaction."""
+        text = spelled(program)
+        name = short_name(text)
+        cursor = db.execute(
+            "INSERT OR IGNORE INTO programs (id, campaign, text, features) VALUES (?, ?, ?, ?)",
+            (name, campaign, text, len(new)),
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO coverage VALUES (?, ?, ?)", [(campaign, feature, name) for feature in new]
+        )
+        if not cursor.rowcount or cursor.lastrowid is None:
+            return None
+        return KeptProgram(cursor.lastrowid, name, campaign, len(new))
+
+    def kept(self, campaign: int | None = None, first: int = 0) -> list[KeptProgram]:
+        """The programs of a campaign and those numbered up to ``first``; all programs without a campaign."""
+        with self.told():
+            rows = self.db.execute(
+                "SELECT number, id, campaign, features FROM programs"
+                " WHERE ?1 IS NULL OR campaign = ?1 OR number <= ?2 ORDER BY number",
+                (campaign, first),
+            ).fetchall()
+        return [KeptProgram(*row) for row in rows]
+
+    def program(self, number: int) -> Program:
+        """The program of that number."""
+        with self.told():
+            row = self.db.execute("SELECT text FROM programs WHERE number = ?", (number,)).fetchone()
+        return parse_exact(json.loads(row[0]), f"{self.path}: program {number}")
+
+    def named(self, name: str) -> list[tuple[str, Program]]:
+        """Programs whose short names begin so."""
+        with self.told():
+            rows = self.db.execute(
+                "SELECT DISTINCT id, text FROM programs WHERE substr(id, 1, ?) = ?", (len(name), name)
+            ).fetchall()
+        return [(found, parse_exact(json.loads(text), f"{self.path}: {found}")) for found, text in rows]
+
+    def features(self, campaign: int | None = None) -> list[str]:
+        """What a campaign has covered, or all of them, sorted."""
+        with self.told():
+            rows = self.db.execute(
+                "SELECT DISTINCT feature FROM coverage WHERE ?1 IS NULL OR campaign = ?1 ORDER BY feature",
+                (campaign,),
+            ).fetchall()
+        return [feature for (feature,) in rows]
+
+    def covered_by(self, campaign: int) -> dict[str, set[str]]:
+        """Which program of a campaign was the first to cover which features."""
+        with self.told():
+            rows = self.db.execute(
+                "SELECT program, feature FROM coverage WHERE campaign = ?", (campaign,)
+            ).fetchall()
+        first: dict[str, set[str]] = {}
+        for program, feature in rows:
+            first.setdefault(program, set()).add(feature)
+        return first
+
+    # -- failures ------------------------------------------------------------------------------
+
+    def add_failure(self, db: sqlite3.Connection, campaign: CampaignRow, finding: Finding, hits: int) -> None:
+        """Keep a distinct failure, or count it once more; in a transaction."""
+        text = msgspec.json.encode(written(finding)).decode()
+        name = short_name(f"{campaign.kernel} {finding.signature}")
+        db.execute(
+            "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)"
+            " ON CONFLICT (kernel, signature) DO UPDATE SET hits = hits + excluded.hits, stands = 1",
+            (
+                name,
+                campaign.kernel,
+                finding.signature,
+                hits,
+                campaign.programs,
+                campaign.seconds,
+                campaign.id,
+                text,
+            ),
+        )
+
+    def count_failure(self, db: sqlite3.Connection, kernel: str, signature: str, hits: int) -> None:
+        """Count more programs that have shown a failure; in a transaction."""
+        db.execute(
+            "UPDATE failures SET hits = hits + ? WHERE kernel = ? AND signature = ?",
+            (hits, kernel, signature),
+        )
+
+    def stand(self, failure: KeptFailure, stands: bool) -> None:
+        """Note whether a failure failed when it was run again."""
+        with self.transaction() as db:
+            db.execute("UPDATE failures SET stands = ? WHERE id = ?", (stands, failure.id))
+
+    def failures(self, kernel: str | None = None) -> list[KeptFailure]:
+        """The distinct failures on a kernel, or all, oldest first."""
+        with self.told():
+            rows = self.db.execute(
+                "SELECT id, kernel, signature, hits, programs, seconds, stands, finding FROM failures"
+                " WHERE ?1 IS NULL OR kernel = ?1 ORDER BY rowid", (kernel,)
+            ).fetchall()  # fmt: skip
+        return [
+            KeptFailure._make((*row[:6], bool(row[6]), read_finding(row[7], f"{self.path}: {row[0]}")))
+            for row in rows
+        ]
+
+
+def spelled(program: Program) -> str:
+    """A program as text; its name says nothing about it and is left out."""
+    return json.dumps(write_program(msgspec.structs.replace(program, name="fuzz")), separators=(",", ":"))
+
+
+def short_name(text: str) -> str:
+    """A name that a text always gets."""
+    return sha256(text.encode()).hexdigest()[:12]
+
+
+def written(finding: Finding) -> dict[str, object]:
+    """A finding as JSON values."""
+    return {
+        **{name: getattr(finding, name) for name in finding.__struct_fields__},
+        "program": write_program(finding.program),
+    }
+
+
+def read_finding(text: str, place: str) -> Finding:
+    """A finding from its text."""
+    values = json.loads(text)
+    failure = values["failure"]
+    return Finding(
+        **{key: values[key] for key in ("signature", "key", "verdict", "invariant", "message")},
+        known=tuple(values["known"]),
+        program=parse_exact(values["program"], place),
+        failure=None if failure is None else msgspec.convert(failure, Failure),
+    )
+
+
+def words(problem: sqlite3.DatabaseError) -> str:
+    """What SQLite complains of, in words that say what to do."""
+    text = str(problem)
+    if "locked" in text:
+        return f"locked by somebody else for {PATIENCE_SECONDS:.0f} s; end that program or name another file"
+    if "readonly" in text or "unable to open" in text:
+        return "cannot be written; change its permissions or name another file"
+    if "full" in text:
+        return "no room left on the disk; what was told of is safe, the rest is lost"
+    if "not a database" in text or "malformed" in text or "no such" in text:
+        return f"no corpus, or a damaged one ({text}); name another file"
+    return text
+
+
+__all__ = ["CampaignRow", "Corpus", "CorpusError", "KeptFailure", "KeptProgram"]
