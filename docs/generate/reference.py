@@ -43,7 +43,8 @@ STRUCTS: dict[int, tuple[struct.Struct, type[tuple[Any, ...]]]] = {
 
 def cli(_: str) -> str:
     """What every command says of itself."""
-    with click.Context(app, info_name="tcemu", max_content_width=100, terminal_width=100) as context:
+    settings = app.context_settings | {"terminal_width": 100}
+    with click.Context(app, info_name="tcemu", **settings) as context:
         parts = [fenced("text", app.get_help(context))]
         for name in SUMMARIES:
             command = app.get_command(context, name)

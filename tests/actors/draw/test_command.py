@@ -19,7 +19,7 @@ def file(log, tmp_path):
 
 def test_it_draws_a_log(file, tmp_path, capsys):
     assert run(["draw", str(file), "-o", str(tmp_path / "run.html")]) == 0
-    assert "steps of exit-with-lazy-borrower" in capsys.readouterr().out
+    assert "steps of exit-with-lazy-borrower" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "run.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -327,7 +327,7 @@ def test_very_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_truncated_stream_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, OPEN, row("RELEASE"))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ProgramError, match=r"line 3: not JSON"):
+    with pytest.raises(ProgramError, match=r"line 3 byte \d+: not JSON"):
         load_stream(path)
 
 

@@ -131,7 +131,7 @@ def test_a_failure_is_shown_kept_and_replayed(pytester: pytest.Pytester, apart: 
     assert properties["tcemu_seed"] == str(broken["seed"])
     assert properties["tcemu_failure_file"] == broken["failure_file"]
 
-    (line,) = [line for line in text.splitlines() if line.startswith("  pytest ")]
+    line, *_ = [line for line in text.splitlines() if line.startswith("  pytest ")]
     again = apart(*shlex.split(line)[1:])
     again.assert_outcomes(failed=1)
     assert f"replaying {broken['failure_file']}" in again.stdout.str()
@@ -378,7 +378,7 @@ def test_the_fixture_explores_programs_and_scenarios(pytester: pytest.Pytester, 
     result = run()
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(["lazy on fixed: expected J-Q1, but * ok*", "J-Q1 on v4.9: order *"])
-    (line,) = [line for line in result.stdout.lines if line.startswith("  pytest ")]
+    line, *_ = [line for line in result.stdout.lines if line.startswith("  pytest ")]
     run(*shlex.split(line)[1:]).assert_outcomes(failed=1)
 
 
@@ -399,5 +399,5 @@ def test_failure_points_are_choices(pytester: pytest.Pytester, run: Run) -> None
     result = run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["expectation on fixed: *", "*fails*", "run this order again:"])
-    (line,) = [line for line in result.stdout.lines if line.startswith("  pytest ")]
+    line, *_ = [line for line in result.stdout.lines if line.startswith("  pytest ")]
     run(*shlex.split(line)[1:]).assert_outcomes(failed=1)
