@@ -10,7 +10,7 @@ import click
 
 from actors.cli.exits import BadInput, ExitCode
 from actors.cli.fuzz import CORPUS
-from actors.cli.options import json_option
+from actors.cli.options import NamedGroup, json_option
 from actors.cli.tables import Cell, Column, plural, print_command, print_json, print_line, print_table
 from actors.explore.failure import save_failure
 from actors.fuzz import Corpus, regression_test
@@ -33,7 +33,7 @@ corpus_option = click.option(
 )  # fmt: skip
 
 
-@click.group("corpus", epilog=EPILOG)
+@click.group("corpus", cls=NamedGroup, epilog=EPILOG)
 def command() -> None:
     """Look at what tcemu fuzz has kept, and tidy it up."""
 

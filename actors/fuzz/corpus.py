@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from time import sleep
 from typing import NamedTuple, Self
 
 import msgspec
@@ -24,6 +25,8 @@ from actors.program import Program, parse_exact, write_program
 APPLICATION = 0x74636566
 """What tells a corpus from other SQLite files: ``tcef``."""
 VERSION = 1
+WRITE_AHEAD_ATTEMPTS = 100
+PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 30.0
 
 SCHEMA = """
@@ -138,16 +141,19 @@ class Corpus:
                 raise
 
     def _prepare(self) -> None:
+        # One read transaction: somebody else may be making the file at this moment.
+        self.db.execute("BEGIN")
         application = self.db.execute("PRAGMA application_id").fetchone()[0]
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
         empty = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        self.db.execute("COMMIT")
         if application != APPLICATION and not empty:
             raise CorpusError(f"{self.path}: a SQLite file, but no corpus of tcemu fuzz; name another file")
         if application == APPLICATION and version > VERSION:
             raise CorpusError(
                 f"{self.path}: made by a newer tcemu (corpus version {version}, this one knows {VERSION})"
             )
-        self.db.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self.db.execute("PRAGMA synchronous = FULL")
         with self.transaction():
             if not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -155,6 +161,17 @@ class Corpus:
                     self.db.execute(statement)
                 self.db.execute(f"PRAGMA application_id = {APPLICATION}")
                 self.db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _write_ahead(self) -> None:
+        """Turn the write-ahead log on; SQLite does not wait by itself for somebody who does the same."""
+        for left in reversed(range(WRITE_AHEAD_ATTEMPTS)):
+            try:
+                self.db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as problem:
+                if "locked" not in str(problem) or not left:
+                    raise
+                sleep(PAUSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,10 @@ def main(arguments: list[str]) -> int:
     """Rewrite pages; with ``--check`` say which are out of date, and end with 1 if any is."""
     check = "--check" in arguments
     named = [Path(name) for name in arguments if name != "--check"]
+    missing = [str(page) for page in named if not page.is_file()]
+    if missing:
+        print(f"{missing[0]}: no such page; usage: {__doc__}", file=sys.stderr)
+        return 2
     stale = []
     for page in named or sorted(PAGES.glob("*.md")):
         old, new = page.read_text(), rewritten(page.read_text())

@@ -55,6 +55,7 @@ def cli(_: str) -> str:
 
 def helps(command: click.Command, name: str, parent: click.Context, level: int) -> Iterator[str]:
     """A command's help under a heading, and that of its own commands."""
+    command._help_option = None  # Click keeps the one that was made first, whatever its names were.
     with click.Context(
         command, parent=parent, info_name=name.rpartition(" ")[2], terminal_width=100
     ) as context:
