@@ -19,7 +19,7 @@ from actors.runtime.explain import explain
 from actors.runtime.free import FreeRuntime
 from actors.runtime.messages import Request
 from actors.runtime.ops import call
-from actors.runtime.sync import Mutex
+from actors.runtime.sync import Completion, Mutex
 from tests.actors.runtime.lab import bare, spawn
 
 
@@ -41,9 +41,13 @@ class Locker(Actor):
     def __init__(self, core: Core, name: str) -> None:
         super().__init__(core, name)
         self.lock = Mutex(core, f"{self.id}.lock")
+        self.locked = Completion(core, f"{self.id}.locked", self.id)
+        self.peer = self
 
     async def cross(self, other: str) -> None:
         async with self.lock:
+            self.locked.complete()
+            await self.peer.locked.wait()
             await call(other, Touch())
 
     async def touch(self) -> None:
@@ -59,6 +63,7 @@ def dead_end():
         async with trio.open_nursery() as nursery:
             core = FreeRuntime(nursery)
             one, other = Locker(core, "one"), Locker(core, "other")
+            one.peer, other.peer = other, one
             nursery.start_soon(core.request, one, one.id, Cross(other.id))
             nursery.start_soon(core.request, other, other.id, Cross(one.id))
             await wait_all_tasks_blocked()
