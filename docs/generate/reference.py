@@ -15,6 +15,7 @@ from actors.kernel import uapi
 from actors.kernel.container import Container
 from actors.kernel.spapr_tce import HANDLERS
 from actors.program.ops import OPS
+from actors.trace.plain import LAYOUTS
 from docs.generate.console import ROOT, fenced
 from docs.generate.tables import code, table
 
@@ -29,13 +30,7 @@ WHEN = {
 
 STRUCTS: dict[int, tuple[struct.Struct, type[tuple[Any, ...]]]] = {
     uapi.VFIO_IOMMU_SPAPR_TCE_GET_INFO: (uapi.TCE_INFO, uapi.TceInfo),
-    uapi.VFIO_IOMMU_MAP_DMA: (uapi.DMA_MAP, uapi.DmaMap),
-    uapi.VFIO_IOMMU_UNMAP_DMA: (uapi.DMA_UNMAP, uapi.DmaUnmap),
-    uapi.VFIO_IOMMU_SPAPR_REGISTER_MEMORY: (uapi.REGISTER_MEMORY, uapi.RegisterMemory),
-    uapi.VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY: (uapi.REGISTER_MEMORY, uapi.RegisterMemory),
-    uapi.VFIO_IOMMU_SPAPR_TCE_CREATE: (uapi.TCE_CREATE, uapi.TceCreate),
-    uapi.VFIO_IOMMU_SPAPR_TCE_REMOVE: (uapi.TCE_REMOVE, uapi.TceRemove),
-    uapi.VFIO_EEH_PE_OP: (uapi.EEH_PE_OP, uapi.EehPeOp),
+    **LAYOUTS,
     uapi.VFIO_GROUP_GET_STATUS: (uapi.GROUP_STATUS, uapi.GroupStatus),
 }
 """Request -> the layout of what is passed, and the names of its fields."""
