@@ -56,7 +56,10 @@ BEFORE_4_19 = BEFORE_5_0 + names("""
 """)
 
 V4_9_148_PRESEED = (
-    ALWAYS + POSTPONED + BEFORE_4_19 + names("view-made-by-first-map mm-owned-prereg-lazy-mm unbalanced-put")
+    ALWAYS
+    + POSTPONED
+    + BEFORE_4_19
+    + names("view-made-by-first-map view-made-twice mm-owned-prereg-lazy-mm unbalanced-put")
 )
 V4_10_PARENT = V4_9_148_PRESEED + names("tce-create-mutex-leak second-group-no-windows")
 V4_10_SEED = without(V4_10_PARENT, "mm-owned-prereg-lazy-mm unbalanced-put") + names(

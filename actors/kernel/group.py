@@ -120,7 +120,11 @@ class Group(Actor):
         return -ENOTTY
 
     async def vfio_group_ioctl_get_status(self, arg: UserPointer) -> int:
-        """GET_STATUS. Errors: -EFAULT, -EINVAL."""
+        """GET_STATUS. Errors: -EFAULT, -EINVAL.
+
+        Simplified: older kernels look at the container without ``group_lock``, and may say that it is
+        set while UNSET_CONTAINER has taken its IOMMU away already.
+        """
         if self.core.controlled:
             await point(self.user_copy_op)
         data = arg.read(uapi.GROUP_STATUS.size)
@@ -130,8 +134,9 @@ class Group(Actor):
         if argsz < uapi.GROUP_STATUS.size:
             return -EINVAL
         flags = uapi.VFIO_GROUP_FLAGS_VIABLE
-        if await self.container.get() is not None:
-            flags |= uapi.VFIO_GROUP_FLAGS_CONTAINER_SET
+        async with self.group_lock:
+            if await self.container.get() is not None:
+                flags |= uapi.VFIO_GROUP_FLAGS_CONTAINER_SET
         return 0 if arg.write(uapi.GROUP_STATUS.pack(argsz, flags)) else -EFAULT
 
     async def vfio_group_ioctl_set_container(self, fd: int, file: File | None) -> int:

@@ -71,6 +71,8 @@ class MmState(Actor):
         locked_vm: kernel pages charged against RLIMIT_MEMLOCK.
         mmap_lock: protects the mappings and the charge.
         destroyed: True once ``destroy_context`` has run.
+        kept_locked: kernel pages that were still mlocked when the mappings went; nobody gives that charge
+            back.
     """
 
     kind = "mm"
@@ -88,6 +90,7 @@ class MmState(Actor):
         self.mm_count = Refcount(core, f"{self.id}.mm_count", "users")
         self.locked_vm = Counter(core, f"{self.id}.locked_vm")
         self.destroyed = False
+        self.kept_locked = 0
 
     def serve(self, request: Request[Any]) -> Coroutine[Any, Any, Any]:
         """Start a handler; a struct that was freed serves nobody.
@@ -140,12 +143,20 @@ class MmState(Actor):
         self.destroyed = True
 
     async def exit_mmap(self) -> None:
-        """Unmap everything; pages with pins stay allocated. Kernel: mm/mmap.c, ``exit_mmap``."""
+        """Unmap everything; pages with pins stay allocated, and what was mlocked stays charged.
+
+        Kernel: mm/mmap.c, ``exit_mmap``.
+        """
         async with self.mmap_lock.write():
             await self.world.put_pages()
             for vma in self.vmas:
                 self._zap(vma.first, vma.last - vma.first)
+            self.kept_locked += self.mlocked()
             self.vmas = []
+
+    def mlocked(self) -> int:
+        """Kernel pages that the process has locked itself, by mlock."""
+        return sum(vma.last - vma.first for vma in self.vmas if vma.locked)
 
     # -- accounting ----------------------------------------------------------------------------
 

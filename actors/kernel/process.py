@@ -36,7 +36,8 @@ class Process(Files):
             alive stays so until it is done.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
-        left_alone: what an execve waits for until its task is the only one; None while none waits.
+        group_exec_task: the task whose execve ends the others; None without one.
+        left_alone: what that execve waits for until its task is the only one; None while it does not.
     """
 
     callers_are_threads = True
@@ -46,6 +47,7 @@ class Process(Files):
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
         self.threadgroup_lock = Mutex(world.core, f"{self.id}.threadgroup_lock")
         self.gone = False
+        self.group_exec_task: Task | None = None
         self.left_alone: Completion | None = None
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
@@ -145,10 +147,10 @@ class Process(Files):
         """Make another task of the process. Kernel: clone(CLONE_THREAD | CLONE_VM).
 
         Raises:
-            TaskKilled: the process is ending.
+            TaskKilled: the process is ending, or an execve ends whoever would make the task.
         """
         async with self.threadgroup_lock:
-            if await self.exiting.get():
+            if await self.exiting.get() or self.group_exec_task is not None:
                 raise TaskKilled(self.name)
             task = self.new_task()
             self.tasks.append(task)
@@ -287,6 +289,7 @@ class Process(Files):
                 await point(self.exiting.writing())
             if survivor.fatal_signal:
                 return -EAGAIN
+            self.group_exec_task = survivor
             for task in self.tasks:
                 task.fatal_signal = task is not survivor
             await self.kill_idle_tasks()
@@ -294,6 +297,7 @@ class Process(Files):
                 self.left_alone = Completion(self.core, f"{self.id}.left_alone", "its other tasks")
                 await self.left_alone.wait()
                 self.left_alone = None
+            self.group_exec_task = None
         return 0
 
     async def do_exit(self, task: Task) -> None:

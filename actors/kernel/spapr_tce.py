@@ -1,7 +1,7 @@
 """The IOMMU driver behind a container: its ioctls, attach, detach and release.
 
 Kernel: drivers/vfio/vfio_iommu_spapr_tce.c. The ioctls with more to them have files of their own:
-registration in `prereg`, windows in `windows`, MAP and UNMAP in `mapping`, EEH in `eeh`.
+registration in `prereg`, windows in `windows`, MAP and UNMAP in `mapping` (on `entries`), EEH in `eeh`.
 
 Invariants that live here: J-M1, J-Q1, J-Q3, J-Q5, J-E1.
 """
@@ -12,11 +12,11 @@ from errno import EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOTTY, ENXIO, EPERM
 
 from actors.kernel import uapi
 from actors.kernel.eeh import Eeh
+from actors.kernel.mapping import Mapping
 from actors.kernel.messages import TableGroup
 from actors.kernel.prereg import Prereg
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import UserPointer
-from actors.kernel.windows import Windows
 
 V1_ONLY = {
     uapi.VFIO_IOMMU_ENABLE: "tce_iommu_enable",
@@ -38,7 +38,7 @@ HANDLERS = {False: BOTH | V1_ONLY, True: BOTH | V2_ONLY}
 """Whether the container is v2 -> request -> method; any other request is -ENOTTY."""
 
 
-class SpaprTce(Prereg, Windows, Eeh):
+class SpaprTce(Prereg, Mapping, Eeh):
     """The driver's part of a container."""
 
     # -- entry points --------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from errno import EFAULT, EINVAL, ENODEV, ENOMEM, ENOSPC, ENXIO
 
+from actors.kernel.entries import Entries
 from actors.kernel.ioda import Ioda
-from actors.kernel.mapping import Mapping
 from actors.kernel.messages import SetWindow, UnsetWindow
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import TCE_CREATE, TCE_REMOVE, TceCreate, TceRemove, UserPointer
@@ -19,7 +19,7 @@ from actors.runtime.ops import Op, call, point
 IOMMU_PAGE_SHIFT_4K = 12
 
 
-class Windows(Mapping, Ioda):
+class Windows(Entries, Ioda):
     """The window part of a container."""
 
     async def tce_iommu_create_default_window(self, container: TceContainer) -> int:

@@ -12,6 +12,7 @@ who is there, which is also what makes every order reachable.
 from __future__ import annotations
 
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from actors.runtime.thread import Thread
 
 
-class Guard:
+class Guard(ABC):
     """Something threads can wait at.
 
     Attributes:
@@ -38,9 +39,9 @@ class Guard:
         self.name = name
         self.contenders: list[Thread] = []
 
+    @abstractmethod
     def passes(self, op: Op) -> bool:
         """Whether ``op`` may be performed now."""
-        raise NotImplementedError  # pragma: no cover - every guard says its own
 
     def holders(self) -> list[str]:
         """Names of the threads that keep others waiting; the dead among them are marked."""

@@ -6,6 +6,8 @@ holds more messages than there are threads and its bound cannot be the cause of 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import trio
 
 from actors.runtime.actor import Actor
@@ -17,7 +19,7 @@ from actors.runtime.thread import Thread
 INBOX_CAPACITY = 1024
 
 
-class TrioTasks(Core):
+class TrioTasks(Core, ABC):
     """A core whose actors are trio tasks in ``nursery``.
 
     Args:
@@ -66,9 +68,9 @@ class TrioTasks(Core):
         finally:
             inbox.close()
 
+    @abstractmethod
     async def serve(self, actor: Actor, name: str, inbox: Inbox) -> None:
         """Run what arrives in ``inbox`` inside ``actor`` until the machine ends."""
-        raise NotImplementedError  # pragma: no cover
 
     def whereabouts(self, thread: Thread) -> str:
         """The id of the actor in which ``thread`` goes on."""

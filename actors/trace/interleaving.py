@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
 
 def interleaving(
-    events: Sequence[s.Event], message: str = "", most: int = 40, racing: Sequence[int] = ()
+    events: Sequence[s.Event], message: str = "", most: int = 40, racing: tuple[int, ...] | None = None
 ) -> Table:
     """Find the steps that matter.
 
@@ -65,11 +65,11 @@ def interleaving(
         events: of the run.
         message: what was found wrong; objects that it names matter most.
         most: rows.
-        racing: the steps that raced, when they are known; else they are looked for.
+        racing: the steps that raced, when they are known; None, and they are looked for.
     """
     named = blamed(events, message)
     meetings = meetings_of(events)
-    marked = tuple(racing) or racing_of(events, meetings, named)
+    marked = racing_of(events, meetings, named) if racing is None else racing
     rows = merged((event, row_of(event, meetings, named, message, marked)) for event in events)
     kept = sorted(sorted(rows, key=lambda row: (row.rank, -row.step))[:most], key=lambda row: row.step)
     threads = tuple(dict.fromkeys(row.thread for row in kept))

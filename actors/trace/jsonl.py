@@ -9,7 +9,7 @@ from typing import IO, Final, NamedTuple
 
 import msgspec
 
-from actors.program import ProgramError
+from actors.program import ProgramError, not_written
 from actors.program.files import opened
 from actors.trace.schema import EVENT_NAMES, FORMAT, VERSION, Choice, End, Event, Happening, Header, Line
 
@@ -91,7 +91,7 @@ def write_log(path: str | Path, log: Log) -> None:
     try:
         Path(path).write_bytes(dump(log))
     except OSError as problem:
-        raise ProgramError(str(path), "open", problem.strerror or str(problem)) from None
+        raise not_written(path, problem) from None
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -145,6 +145,8 @@ def checked(stream: IO[bytes], name: str) -> Iterator[Line]:
             raise ProgramError(name, place, "found an endless line, expected an event")
         if ended:
             raise ProgramError(name, place, "found more lines after the end, expected none")
+        if number > 1 and cut_off(data):
+            return
         line = validate(data, name, number)
         ended = isinstance(line, End)
         if isinstance(line, Happening):
@@ -155,6 +157,19 @@ def checked(stream: IO[bytes], name: str) -> Iterator[Line]:
         yield line
     if number == 0:
         raise ProgramError(name, "line 1", "found an empty file, expected a log")
+
+
+def cut_off(data: bytes) -> bool:
+    """Whether the writer of a line was ended in the middle of it, which leaves the lines before it whole."""
+    if data.endswith(b"\n"):
+        return False
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return True
+    except RecursionError:
+        return False
+    return False
 
 
 def validate(data: bytes | str, name: str = "log", number: int = 1) -> Line:
@@ -177,9 +192,7 @@ def validate(data: bytes | str, name: str = "log", number: int = 1) -> Line:
             raise ProgramError(name, place, f"found no header, expected a log of format {FORMAT}") from None
         raise refusal(name, place, str(problem)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        cut = not raw.endswith(b"\n") and number > 1
-        what = "found the file cut off in mid-line" if cut else "found what is no JSON"
-        raise ProgramError(name, place, f"{what}, expected an event") from None
+        raise ProgramError(name, place, "found what is no JSON, expected an event") from None
     if isinstance(line, Header) is not (number == 1):
         found = "another header" if number > 1 else "no header"
         raise ProgramError(name, place, f"found {found}, expected one, in line 1")

@@ -20,7 +20,11 @@ PACKAGES = [Path(package.__file__ or "").parent for package in (actors, hw)]
 MODULES = [path for package in PACKAGES for path in sorted(package.rglob("*.py"))]
 KERNEL = PACKAGES[0] / "kernel"
 WHERE_VERSIONS_LIVE = {"composition.py", "catalogue.py", "generations.py"}
-KERNEL_TEXT = [path for path in sorted(KERNEL.glob("*.py")) if path.name not in WHERE_VERSIONS_LIVE]
+KERNEL_TEXT = [
+    path
+    for path in sorted(KERNEL.rglob("*.py"))
+    if path.name not in WHERE_VERSIONS_LIVE and path.parent.name != "pieces"
+]
 VERSION = re.compile(r"\bv?[2-6]\.\d{1,2}(\.\d+)?\b(?!\s*(GiB|MiB|KiB|s|ms|us|µs|%))")
 LONGEST_FUNCTION = 60
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)

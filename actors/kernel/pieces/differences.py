@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EBADF, EINVAL, ENOMEM, EPERM
+from errno import EBADF, EINVAL, EPERM
 
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
@@ -22,7 +22,7 @@ from actors.kernel.pieces.lifetime import CurrentMmAccounting
 from actors.kernel.regions import Region
 from actors.kernel.task import File
 from actors.kernel.tce_container import IommuTable, TceContainer
-from actors.runtime.ops import call
+from actors.runtime.ops import call, point
 from hw import Ua
 
 
@@ -247,6 +247,33 @@ class SeparateView(Container):
         """Kernel pages that the view of a table takes: eight bytes an entry."""
         return -(-8 * table.hw.it_size >> self.memory.page_shift)
 
+    async def make_view(self, container: TceContainer, table: IommuTable) -> int:
+        """Charge and allocate the view of a table; 0 or a negative errno.
+
+        Whoever finds that another MAP has made it meanwhile gives the charge back.
+        """
+        mm, pages = await container.mm.get(), self.view_pages(table)
+        ret = await self.account_locked_vm(mm, pages)
+        if ret:
+            return ret
+        if self.core.controlled:
+            await point(table.levels(view=True, write=True))
+        if self.view_made_meanwhile(table):
+            await self.account_locked_vm(mm, -pages)
+        else:
+            table.hw.allocate_view()
+        return 0
+
+    async def has_view(self, table: IommuTable) -> bool:
+        """Look whether a table has its view."""
+        if self.core.controlled:
+            await point(table.levels(view=True, write=False))
+        return table.hw.has_view
+
+    def view_made_meanwhile(self, table: IommuTable) -> bool:
+        """Whether somebody has made the view while it was charged."""
+        return table.hw.has_view
+
     async def tce_iommu_free_table(self, container: TceContainer, table: IommuTable) -> None:
         if table.hw.has_view:
             table.hw.drop_view()
@@ -265,11 +292,10 @@ class ViewMadeByFirstMap(Difference):
         async def tce_iommu_build_v2(
             self, container: TceContainer, table: IommuTable, index: int, ua: Ua, count: int, perm: int
         ) -> int:
-            if not table.hw.has_view:
-                ret = await self.account_locked_vm(await container.mm.get(), self.view_pages(table))
+            if not await self.has_view(table):
+                ret = await self.make_view(container, table)
                 if ret:
-                    return -ENOMEM
-                table.hw.allocate_view()
+                    return ret
             return await super().tce_iommu_build_v2(container, table, index, ua, count, perm)
 
 
@@ -286,11 +312,10 @@ class ViewMadeWithTable(Difference):
             ret, table = await super().tce_iommu_create_table(container, num, page_shift, window_size, levels)
             if table is None or not container.v2:
                 return ret, table
-            ret = await self.account_locked_vm(await container.mm.get(), self.view_pages(table))
+            ret = await self.make_view(container, table)
             if ret:
                 await self.tce_iommu_free_table(container, table)
                 return ret, None
-            table.hw.allocate_view()
             return 0, table
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
-from actors.kernel.mapping import NO_ENTRY, OldEntry
+from actors.kernel.entries import NO_ENTRY, OldEntry
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.runtime.ops import point
 from hw import Level
@@ -277,6 +277,21 @@ class TceViewRace(Piece):
             return 0, old
 
 
+class ViewMadeTwice(Piece):
+    slug = "view-made-twice"
+    title = "two first MAPs of a window each make its userspace view, and the first view is lost"
+    commit = "39701e56f5f1 (v4.10), found by this emulator; gone since v4.19, where the table brings its view"
+    versions = "v4.10 to v4.18, with view-made-by-first-map"
+    symptom = "4 MiB stay locked for good; a region that can never be unregistered"
+    trigger = "two MAPs at once into a window into which nothing was mapped before"
+    remedy = "looked at again once it is charged; the second gives its charge back"
+    invariants = ("J-T1", "J-R3", "J-L1")
+
+    class container(Container):
+        def view_made_meanwhile(self, table: IommuTable) -> bool:
+            return False
+
+
 class MapRemoveRace(Piece):
     slug = "map-remove-race"
     title = "MAP and UNMAP use a table that TCE_REMOVE frees meanwhile"
@@ -309,5 +324,6 @@ PIECES: tuple[type[Piece], ...] = (
     V1DisableLiveTces,
     TceLevelRace,
     TceViewRace,
+    ViewMadeTwice,
     MapRemoveRace,
 )

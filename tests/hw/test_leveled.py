@@ -1,0 +1,124 @@
+"""The levels of a table, and its userspace view."""
+
+import numpy as np
+import pytest
+
+from hw import MIB, NONE, READ, TIB, LevelMissing, NoView, TceTable, table_geometry
+
+
+def make(
+    window: int = 64 * MIB, shift: int = 12, levels: int = 1, on_demand: bool = False, view: bool = True
+) -> TceTable:
+    return TceTable(table_geometry(4096, shift, window, levels), shift, 0, on_demand, view, 0)
+
+
+def hpas(*pages: int) -> np.ndarray:
+    return np.array(pages, np.uint64) << np.uint64(12)
+
+
+def state(table: TceTable) -> dict[int, tuple[int, int]]:
+    return {
+        int(i): (int(tce), int(ua))
+        for piece in table.live()
+        for i, tce, ua in zip(piece.indices, piece.tces, piece.uas, strict=True)
+    }
+
+
+def test_view_comes_and_goes() -> None:
+    table = make(view=False)
+    assert not table.has_view and not table.view_present(3)
+    for act in (
+        lambda: table.ua(3),
+        lambda: table.set_ua(3, 1),
+        lambda: table.set_uas(3, 1, 2),
+        lambda: table.install_view_level(3, table.new_level()),
+    ):
+        with pytest.raises(NoView):
+            act()
+    table.xchg(3, 0x1000, READ)
+    assert state(table) == {3: (0x1001, 0)}
+    assert table.clear(0, 9).uas.tolist() == [0]
+    table.allocate_view()
+    table.set_ua(3, 0xFFFF_FFFF_FFFF_F000)
+    assert table.view_present(3) and table.ua(3) == 0xFFFF_FFFF_FFFF_F000
+    table.drop_view()
+    table.allocate_view()
+    assert table.ua(3) == 0
+
+
+def test_an_address_without_a_tce_is_left_alone() -> None:
+    table = make()
+    table.set_ua(3, 0x1000)
+    table.clear(0, 100)
+    assert table.ua(3) == 0x1000
+
+
+def test_a_missing_level() -> None:
+    table = make(levels=2, on_demand=True)
+    assert not table.level_present(600) and table.missing_depth(600) == 1
+    assert table.xchg(600, 0, NONE) == (0, NONE)
+    assert table.get(600) == (0, NONE) and table.ua(600) == 0
+    for act in (lambda: table.xchg(600, 0x1000, READ), lambda: table.store(600, hpas(1), READ)):
+        with pytest.raises(LevelMissing, match="table level"):
+            act()
+    for act in (lambda: table.set_ua(600, 0x1000), lambda: table.set_uas(600, 0x1000, 1)):
+        with pytest.raises(LevelMissing, match="view level"):
+            act()
+    assert not table.level_present(600)
+    assert not table.view_present(600)
+
+
+def test_installing_levels() -> None:
+    table = make(levels=2, on_demand=True)
+    level = table.new_level()
+    assert level.size_bytes == 4096
+    assert table.install_level(600, level) == 0
+    assert table.level_present(512) and table.level_present(1023) and not table.level_present(1024)
+    assert not table.view_present(600)
+    assert table.install_view_level(600, table.new_level()) == 0
+    table.xchg(600, 0x1000, READ)
+    table.set_ua(600, 0x2000)
+    assert state(table) == {600: (0x1001, 0x2000)}
+    assert table.levels_installed() == 2
+
+
+def test_two_cpus_installing_one_level_lose_the_first() -> None:
+    table = make(levels=2, on_demand=True)
+    for index in (100, 600):
+        table.install_level(index, table.new_level())
+        table.install_view_level(index, table.new_level())
+    table.xchg(100, 0x9000, READ)
+    table.store(600, hpas(1, 2), READ)
+    table.set_ua(600, 0x5000)
+    assert table.install_level(601, table.new_level()) == 2
+    assert table.get(600) == (0, NONE) and table.live_count == 1
+    assert table.ua(600) == 0x5000
+    assert table.install_view_level(601, table.new_level()) == 1
+    assert table.ua(600) == 0
+
+
+def test_an_overtaken_install_higher_up() -> None:
+    table = make(TIB, 16, levels=3, on_demand=True)
+    assert table.ensure_levels(0, 1) == 4
+    table.xchg(0, 0x10000, READ)
+    assert table.install_level(0, table.new_level(), depth=1) == 1
+    assert table.missing_depth(0) == 2
+    assert table.missing_depth(0, view=True) == 0
+
+
+def test_ensure_levels() -> None:
+    table = make(levels=2, on_demand=True)
+    assert table.ensure_levels(500, 600) == 2 * 3
+    assert table.ensure_levels(500, 600) == 0
+    assert table.ensure_levels(3, 0) == 0
+    assert table.store(500, np.arange(600, dtype=np.uint64) << np.uint64(12), READ) is None
+
+
+@pytest.mark.parametrize(("levels", "on_demand"), [(1, True), (1, False), (3, False)])
+def test_levels_that_are_all_there(levels: int, on_demand: bool) -> None:
+    table = make(levels=levels, on_demand=on_demand)
+    assert table.level_present(5) and table.view_level_present(5) and table.missing_depth(5) == 0
+    assert table.ensure_levels(0, 100) == table.levels_installed() == 0
+    for act in (table.install_level, table.install_view_level):
+        with pytest.raises(ValueError, match="from the start"):
+            act(0, table.new_level())
