@@ -3,8 +3,8 @@
 Pages are remembered per region while a TCE with write permission points to them. When the region is gone
 and its process still has the very same pages, each must be dirty, or what the device wrote is lost.
 
-Simplified: judged only where no mapping of the process has changed since, because a page that went and came
-back is a new one.
+Simplified: judged only where the process had these pages when it was last looked and no mapping of it has
+changed since, because a page that went and came back is a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.check.view import Driver, View, pages
+from actors.check.view import View, pages
 from actors.check.violation import Violation
 from actors.kernel.mm_iommu import Mm
 from actors.kernel.regions import Region
@@ -23,12 +23,37 @@ from actors.kernel.tce_container import IommuTable
 from hw import WRITE
 
 
+class Written:
+    """The pages of a region that a device could write to.
+
+    Attributes:
+        pages: which, bool, one for each page of the region.
+        in_place: whether the process had these very pages behind its addresses when that was last looked at.
+        stale: whether that is to be looked at again.
+    """
+
+    def __init__(self, mm: Mm, region: Region) -> None:
+        self.mm = mm
+        self.region = region
+        self.pages = np.zeros(region.entries, np.bool_)
+        self.in_place = False
+        self.stale = True
+
+    def is_in_place(self) -> bool:
+        """Look whether the process has these very pages behind its addresses."""
+        first = self.region.ua >> self.mm.memory.page_shift
+        behind = np.zeros_like(self.region.pfns)
+        for page, pfns, _ in self.mm.page_table.runs(first, self.region.entries):
+            behind[page - first : page - first + len(pfns)] = pfns
+        return bool(np.array_equal(behind[self.pages], self.region.pfns[self.pages]))
+
+
 class Dirty:
     """The judge of lost writes."""
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._written: dict[str, tuple[Mm, Region, NDArray[np.bool_]]] = {}
+        self._written: dict[str, Written] = {}
         self._marks: dict[str, tuple[int, int]] = {}
         self._vmas: dict[str, list[Any]] = {}
 
@@ -38,19 +63,26 @@ class Dirty:
         Args:
             disturbed: whether pages may have been dropped since the last time.
         """
-        for name, (mm, region, written) in list(self._written.items()):
-            if name not in mm.regions:
+        for name, written in list(self._written.items()):
+            mm = written.mm
+            moved = disturbed or self._vmas.get(mm.id) is not mm.vmas
+            if name in mm.regions:
+                written.stale |= moved
+            else:
                 del self._written[name]
-                if not disturbed and self._vmas.get(mm.id) is mm.vmas and mm.mm_users.holders:
-                    yield from self._lost(mm, region, written)
+                if not moved and mm.mm_users.holders and written.in_place and written.is_in_place():
+                    yield from self._lost(mm, written.region, written.pages)
         for driver in self.view.drivers:
             if driver.data.v2 and driver.mm is not None:
                 for _, table in driver.tables:
-                    self._remember(driver, driver.mm, table)
+                    self._remember(driver.mm, table)
+        for written in self._written.values():
+            if written.stale:
+                written.in_place, written.stale = written.is_in_place(), False
         for mm in self.view.mms:
             self._vmas[mm.id] = mm.vmas
 
-    def _remember(self, driver: Driver, mm: Mm, table: IommuTable) -> None:
+    def _remember(self, mm: Mm, table: IommuTable) -> None:
         if self._marks.get(table.name) == table.hw.changes:
             return
         self._marks[table.name] = table.hw.changes
@@ -60,11 +92,10 @@ class Dirty:
             inside = uas[(uas >= np.uint64(region.ua)) & (uas < np.uint64(region.end))]
             if len(inside):
                 first = ((inside - np.uint64(region.ua)) >> np.uint64(self.view.page_shift)).astype(np.intp)
-                written = self._written.setdefault(
-                    region.name, (mm, region, np.zeros(region.entries, np.bool_))
-                )[2]
+                written = self._written.setdefault(region.name, Written(mm, region))
                 for extra in range(max(1, 1 << table.hw.it_page_shift >> self.view.page_shift)):
-                    written[first + extra] = True
+                    if not written.pages[first + extra].all():
+                        written.pages[first + extra] = written.stale = True
 
     def _lost(self, mm: Mm, region: Region, written: NDArray[np.bool_]) -> Iterator[Violation]:
         pfns = region.pfns[written]

@@ -223,7 +223,8 @@ def join(into: Clock, other: Clock) -> None:
 
 def describe(thread: Thread, op: Op) -> str:
     """An access for people: who, what, in which function, with which locks."""
-    locks = ", ".join(f"{op.object} ({op.mode})" for op in thread.held) or "no lock"
+    held = [f"{op.object}/read" if op.mode == "read" else op.object for op in thread.held]
+    locks = ", ".join(held) or "no lock"
     if thread.rcu_nesting:
         locks += ", in an RCU read section"
     return f"{thread.name} {'writes' if op.write else 'reads'} it in {function(thread)} with {locks}"

@@ -115,16 +115,11 @@ class View:
         return bool(mm.mm_users.holders) or any(driver.mm is mm for driver in self.drivers)
 
     def mlocked(self, mm: Mm) -> int:
-        """Kernel pages that the process itself has locked; what it had locked when it ended.
-
-        Simplified: the kernel does not uncharge mlock when an mm ends, so the last value seen counts.
-        """
+        """Kernel pages that the process has locked itself; what it had locked when it ended stays charged."""
         known = self._mlocked.get(mm.id)
-        if known is not None and (known[0] is mm.vmas or not mm.mm_users.holders):
-            return known[1]
-        pages = sum(vma.last - vma.first for vma in mm.vmas if vma.locked)
-        self._mlocked[mm.id] = (mm.vmas, pages)
-        return pages
+        if known is None or known[0] is not mm.vmas:
+            known = self._mlocked[mm.id] = (mm.vmas, mm.mlocked() + mm.kept_locked)
+        return known[1]
 
     def scan(self, table: IommuTable) -> Scan:
         """The live entries of a table."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from actors.linear.history import Call, History
 from actors.linear.model import BEGIN, Answer, Model, State, Unmodelled
+from actors.linear.model.driver import REGISTER, UNREGISTER
 from actors.linear.model.files import UNKNOWN
 from actors.linear.model.values import Local, Steps
 from actors.linear.report import report
@@ -64,13 +65,18 @@ def check(history: History, limit: int = LIMIT) -> Verdict:
         return Verdict(None, f"more than {limit:,} configurations", (), search.looked_at)
 
 
+def looks_at_counts(call: Call) -> bool:
+    """Whether a call asks how often a region is mapped, or whether one is still there."""
+    return call.op.call == "ioctl" and call.op.args[1] in (REGISTER, UNREGISTER)
+
+
 class Search:
     """One check."""
 
     def __init__(self, history: History, limit: int) -> None:
         self.history = history
         self.limit = limit
-        self.model = Model(history.rules)
+        self.model = Model(history.rules, counts=any(looks_at_counts(call) for call in history.calls))
         self.alone = Model(history.rules, alone=True)
         self.looked_at = 0
         self.refused: dict[int, set[Answer]] = {}
@@ -85,7 +91,7 @@ class Search:
         open_: set[Configuration] = {(state, ()) for state in start}
         for call, end in self.history.events():
             if not end and call.ended is None and UNKNOWN in call.op.args:
-                continue  # a fork that came to no child
+                continue  # a fork that came to no child, and the like
             if not end:
                 open_ = {(state, (*calls, (call.number, BEGIN))) for state, calls in open_}
                 continue

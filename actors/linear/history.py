@@ -117,14 +117,16 @@ class Recorder:
             return
         # Whoever asks anew will hear no more of a call that ended with its process.
         self.under_way.pop(thread.index, None)
-        request = message.request
+        request, target = message.request, message.target
+        if isinstance(request, m.DeviceDma):
+            group = self.machine.world.group_ids.index(target)
+            op = Operation(target, "dma", (group, UNKNOWN, None))
+            self.under_way[thread.index] = self.begin(thread.name, op)
+            return
         if not isinstance(request, m.SystemCall | m.Kill) or isinstance(request, IGNORED):
             return
-        process = message.target
-        if process not in self.known:
-            self.known.add(process)
-            self.instant(Operation(process, "spawn"), Answer(None))
-        call = self.begin(thread.name, Operation(process, *decode(request, self.actor(process))))
+        self.meet(target)
+        call = self.begin(thread.name, Operation(target, *decode(request, self.actor(target))))
         self.under_way[thread.index] = call
 
     def returned(self) -> None:
@@ -181,8 +183,18 @@ class Recorder:
         """Note a call that overlaps nothing that follows."""
         self.end(self.begin("", op), answer)
 
+    def meet(self, process: str) -> None:
+        """Note a process that is there from the start, before it is heard or seen."""
+        if process not in self.known:
+            self.known.add(process)
+            self.instant(Operation(process, "spawn"), Answer(None))
+
     def look(self) -> None:
         """Note what can be seen of a machine in which nothing moves."""
+        if not self.known:
+            for actor in self.machine.core.actors.values():
+                if actor.kind == "process":
+                    self.meet(actor.id)
         self.instant(Operation("", "look"), Answer(0, seen(self.machine)))
 
 
@@ -264,13 +276,15 @@ def decode_memory(request: Any) -> tuple[str, tuple[Any, ...]]:
 
 
 def completed(op: Operation, request: Any, reply: Any) -> tuple[Operation, Answer]:
-    """A call with its answer; what the kernel chose freely (a place, a name) becomes an argument."""
+    """A call with its answer; what was not up to the caller (a place, a name) becomes an argument."""
     if isinstance(request, m.Ioctl):
         return op, Answer(reply, argument(request.arg)[1])
     if isinstance(request, m.GetDeviceFd):
         return op, Answer(reply, op.args[3])
     if isinstance(request, m.Clone):
         return op._replace(args=(reply, op.args[1])), Answer(reply)
+    if isinstance(request, m.DeviceDma):
+        return op._replace(args=(op.args[0], reply.completed, reply.fault)), Answer(reply.completed)
     if isinstance(request, m.Memory) and isinstance(request.request, m.MmapAnywhere):
         if reply < 0:
             return op._replace(call="mmap of no room"), Answer(reply)

@@ -25,13 +25,15 @@ class Linear:
 
     Args:
         limit: configurations to look at before a history is given up.
+        races: also look for data races, as :class:`Oracles` does.
 
     Attributes:
         judged: histories judged so far.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, races: bool = False) -> None:
         self.limit = limit
+        self.races = races
         self.judged = 0
         self.setup = Verdict(None, "its setup was not recorded")
         self._good: dict[Any, Verdict] = {}
@@ -61,7 +63,7 @@ class LinearOracles(Oracles):
         self.reason = judgeable(machine.world.kernel)
         if not fresh and maker.setup.ok is None:
             self.reason = self.reason or maker.setup.message
-        super().__init__(machine, fatal=fatal)
+        super().__init__(machine, races=maker.races, fatal=fatal)
         self.fresh = fresh
         self.injected = False
         self.recorder = Recorder(machine, frozenset() if fresh else maker.setup.states)

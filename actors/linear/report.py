@@ -9,6 +9,7 @@ from typing import Any
 
 from actors.linear.history import Call, History
 from actors.linear.model import Answer, Operation
+from actors.linear.model.eeh import FROZEN
 
 MOST_LINES = 12
 
@@ -67,6 +68,8 @@ def came_to(call: Call) -> str:
     """The answer of a call."""
     if call.answer is None:
         return "ended" if call.op.call == "exit" else "was killed"
+    if call.op.call == "dma":
+        return f"moved {call.op.args[1]:,} bytes" + (f": {call.op.args[2]}" if call.op.args[2] else "")
     return f"returned {outcome(call.op, call.answer)}"
 
 
@@ -86,12 +89,16 @@ def result(ret: Any) -> str:
 
 def allowing(op: Operation, allowed: Iterable[Answer]) -> str:
     """What the orders would allow."""
+    if op.call == "dma":
+        return f"in {'no' if op.args[2] == FROZEN else 'every'} order the PE is frozen by then"
     results = sorted({outcome(op, answer) for answer in allowed})
     return f"the orders allow {' or '.join(results)}" if results else "in no order does it return at all"
 
 
 def named(op: Operation) -> str:
     """A call as a person would write it."""
+    if op.call == "dma":
+        return f"DMA of group {op.args[0]}"
     if op.call != "ioctl":
         return f"{op.call}({', '.join(hexed(arg) for arg in op.args)})"
     fd, nr, number, data = op.args

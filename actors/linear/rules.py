@@ -55,6 +55,7 @@ UNSEEN = frozenset(
     rcu-readers-unprotected release-ownership-lost remove-pending-unlocked
     stale-translation-window tce-level-race tce-view-race unset-already-unset v1-contained-fail-pin-leak
     unregister-borrows-reference v2-mapped-inc-success v2-pua-null v2-xchg-fail-counter tce-create-mutex-leak
+    view-made-twice
 """)
 )
 """Pieces that nobody notices by the answers of calls that come one after another."""

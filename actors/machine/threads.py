@@ -32,7 +32,7 @@ class Threads:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.ends: list[Completion] = []
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
         self.is_open = False
         self.manager: Any = None
         self.nursery: trio.Nursery | None = None
@@ -81,7 +81,10 @@ class Threads:
             await body
         except TaskKilled:
             pass
-        except Exception as problem:
+        except BaseException as problem:
+            # Test frameworks have outcomes that are no Exception: pytest.fail, pytest.skip.
+            if from_outside(problem):
+                raise
             self.errors.append(foreign(problem, self.machine.core) or problem)
             if self.nursery is not None:
                 self.nursery.cancel_scope.cancel()
@@ -90,7 +93,14 @@ class Threads:
                 end.complete()
 
 
-def foreign(problem: Exception, core: Core) -> ForeignAwait | None:
+def from_outside(problem: BaseException) -> bool:
+    """Whether a thread was ended by something that is no error of its own, be it within a group."""
+    if isinstance(problem, BaseExceptionGroup):
+        return any(map(from_outside, problem.exceptions))
+    return isinstance(problem, (KeyboardInterrupt, SystemExit, GeneratorExit, trio.Cancelled))
+
+
+def foreign(problem: BaseException, core: Core) -> ForeignAwait | None:
     """The error of a thread that awaited something that is not the emulator's; None for any other error.
 
     trio refuses to be awaited where it does not run, with an error of its own.

@@ -23,6 +23,9 @@ from actors.linear.model.values import (
 BEGIN: Local = ("begin",)
 """How far a call is that has not begun."""
 
+APART = ("spawn", "kill", "dma", "look")
+"""What no process calls."""
+
 UNANSWERED = Answer(None)
 
 
@@ -32,11 +35,13 @@ class Model(MappingCalls):
     Args:
         rules: the machine, and in what the kernel differs.
         alone: nothing ever runs beside a call, so that long ones are done as one step.
+        counts: somebody may notice that regions are counted down after their entries are emptied.
     """
 
-    def __init__(self, rules: Rules, alone: bool = False) -> None:
+    def __init__(self, rules: Rules, alone: bool = False, counts: bool = True) -> None:
         self.rules = rules
         self.alone = alone
+        self.counts = counts
 
     def initial(self) -> State:
         """The machine as it boots."""
@@ -53,7 +58,7 @@ class Model(MappingCalls):
 
     def begin(self, state: State, op: Operation) -> Steps:
         """The first step of a call: a process that ends makes none."""
-        if op.call in ("spawn", "kill", "look"):
+        if op.call in APART:
             steps: Steps = getattr(self, op.call)(state, op)
             return steps
         process = state.processes.get(op.process)

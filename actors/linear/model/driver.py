@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from errno import EBUSY, EFAULT, EINVAL, EIO, ENOMEM, ENOTTY, EPERM
+from abc import abstractmethod
+from errno import EBUSY, EFAULT, EINVAL, ENOMEM, ENOTTY, EPERM
 
+from actors.linear.model import eeh
 from actors.linear.model.prereg import PreregCalls
 from actors.linear.model.values import (
     Answer,
@@ -33,7 +35,6 @@ REQUESTS = {
 V1_ONLY, V2_ONLY = (ENABLE, DISABLE), (REGISTER, UNREGISTER, CREATE, REMOVE)
 BINDING = (REGISTER, CREATE, REMOVE)
 LOCKING = (ENABLE, DISABLE, REGISTER, UNREGISTER, CREATE, REMOVE)
-EEH_RESET, EEH_STOPPED, EEH_STOPPED_DMA = 1, 2, 4
 
 
 class DriverCalls(PreregCalls):
@@ -73,16 +74,20 @@ class DriverCalls(PreregCalls):
         driver, nr = state.driver(container), op.args[1]
         if driver is None or (driver.locked and nr in LOCKING):
             return []
+        if driver.mm is None and nr in BINDING:  # another driver: what this call had bound is gone
+            return []
         if nr in (MAP, UNMAP):
             return self.map_or_unmap(state, op, files, container)
+        if nr == EEH_OP:
+            return self.eeh(state, op, files, state.containers[container].groups)
         state, ret, data = getattr(self, REQUESTS[nr])(state, op, container, op.args[3])
         if isinstance(ret, int):
             return self.answered(state, files, Answer(ret, data))
         return [(state.with_driver(container, locked=True), (ret[0], files, container, *ret[1:]))]
 
+    @abstractmethod
     def map_or_unmap(self, state: State, op: Operation, files: tuple[int, ...], container: int) -> Steps:
         """MAP and UNMAP."""
-        raise NotImplementedError  # pragma: no cover - the mapping part has it
 
     # -- GET_INFO and EEH ----------------------------------------------------------------------
 
@@ -101,31 +106,20 @@ class DriverCalls(PreregCalls):
             return state, -EFAULT, data
         return state, 0, reply[:size] + data[size:]
 
-    def eeh(self, state: State, op: Operation, container: int, data: bytes | None) -> Done:
-        """EEH_PE_OP: each group in turn, until one answers something else than 0."""
-        for group in state.containers[container].groups:
-            state, ret = self.eeh_group(state, group, data)
-            if ret:
-                return state, ret, data
-        return state, 0, data
+    def eeh(self, state: State, op: Operation, files: tuple[int, ...], groups: tuple[int, ...]) -> Steps:
+        """EEH_PE_OP: one group after another, until one answers something else than 0."""
+        data, first, left = op.args[3], groups[0], groups[1:]
+        now, ret = eeh.operation(state.groups[first].eeh, data)
+        state = state.with_group(first, eeh=now)
+        if ret or not left:
+            return self.answered(state, files, Answer(ret, data))
+        return [(state, ("eeh", files, left))]
 
-    def eeh_group(self, state: State, group: int, data: bytes | None) -> tuple[State, int]:
-        """One operation on one group, as recorded from a guest's recovery."""
-        if data is None or len(data) < 12:
-            return state, -EFAULT
-        argsz, flags, op = struct.unpack_from("<III", data)
-        if argsz < 12 or flags or op > 9 or (op == 9 and argsz < 40):
-            return state, -EINVAL
-        now = state.groups[group].eeh
-        if op == 9:
-            return state, -EFAULT if len(data) < 40 else -EIO
-        if op == 4:
-            return state, now
-        moves = {
-            (2, EEH_STOPPED): EEH_STOPPED_DMA, (3, EEH_STOPPED_DMA): 0, (5, EEH_RESET): 0,
-            (6, now): EEH_RESET, (7, now): EEH_RESET,
-        }  # fmt: skip
-        return state.with_group(group, eeh=moves.get((op, now), now)), 0
+    def dma(self, state: State, op: Operation) -> Steps:
+        """A device accesses memory: a fault stops its PE, and a stopped one lets nothing through."""
+        group, moved, fault = op.args
+        now = eeh.access(state.groups[group].eeh, moved, fault)
+        return [] if now is None else [(state.with_group(group, eeh=now), Answer(moved))]
 
     # -- v1 ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from errno import EBADF, EBUSY, EMFILE, ENOENT
 
 from actors.linear.model.memory import MemoryCalls
@@ -26,7 +27,7 @@ UNKNOWN = "?"
 """A child whose name is not known, or not yet."""
 
 
-class FileCalls(MemoryCalls):
+class FileCalls(MemoryCalls, ABC):
     """The part of the model that is about files and processes.
 
     A call that uses a descriptor is several steps: it finds the file, does its work, and lets go of the
@@ -127,9 +128,9 @@ class FileCalls(MemoryCalls):
             return state
         return state._replace(containers=state.containers.drop(container))
 
+    @abstractmethod
     def leave_container(self, state: State, group: int) -> State:
         """A group leaves its container, if it is in one."""
-        raise NotImplementedError  # pragma: no cover - the VFIO part has it
 
     def let_go(self, state: State, op: Operation, files: tuple[int, ...], answer: Answer) -> Steps:
         """Let go of the files that a call has used, one after another; then it is done."""

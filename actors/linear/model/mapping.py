@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import struct
 from errno import EFAULT, EINVAL, ENOMEM, ENXIO, EPERM
+from typing import Any
 
 from actors.linear.model import tables
 from actors.linear.model.driver import MAP, DriverCalls
-from actors.linear.model.values import Answer, Driver, Operation, Run, State, Steps, Table, Unmodelled
+from actors.linear.model.values import (
+    Answer,
+    Driver,
+    Local,
+    Operation,
+    Run,
+    State,
+    Steps,
+    Table,
+    Unmodelled,
+)
 from actors.linear.model.windows import window_at, with_table
 
 PAST_THE_END = "a range that leaves its window, which this kernel does not check"
@@ -132,10 +143,12 @@ class MappingCalls(DriverCalls):
             if error:
                 answer = Answer(error, data)
                 return self.clear(state, op, files, container, window, run.first, run.first + done, answer)
+            if not self.alone:
+                then = ("entries", files, container, window, run, done + 1)
+                state, pointed = self.still_counted(state, container, window, at.first)
+                return [(self.written(state, container, window, at), (*pointed, *then))]
             state = self.written(state, container, window, at._replace(length=good))
             done += good
-            if done < run.length and not self.alone:
-                return [(state, ("entries", files, container, window, run, done))]
             table = table_of(state, container, window)
             assert table is not None
         return self.answered(state, files, Answer(0, data))
@@ -195,8 +208,43 @@ class MappingCalls(DriverCalls):
         """Empty the entry that was found, whatever it holds by now, and look on."""
         if table_of(state, container, window) is None:
             return []
+        then = files, container, window, first + 1, last, answer
+        state, pointed = self.still_counted(state, container, window, first)
         state = self.empty(state, container, window, first, 1)
-        return self.clear(state, op, files, container, window, first + 1, last, answer)
+        return [(state, (*pointed, "clear", *then))] if pointed else self.clear(state, op, *then)
+
+    # -- what an entry pointed to --------------------------------------------------------------
+
+    def still_counted(self, state: State, container: int, window: int, entry: int) -> tuple[State, Local]:
+        """Let the region that an entry points into count as mapped until whoever changes the entry says more.
+
+        The kernel exchanges an entry first and counts its region down afterwards; in between an UNREGISTER
+        finds the region mapped although no entry points into it.
+
+        Returns:
+            The state, and what comes before the next step of the call: nothing where no region counts.
+        """
+        driver = self.driver_of(state, container)
+        table = driver.tables[window]
+        assert table is not None
+        run = next(tables.parts(table.runs, entry, entry + 1, table.shift), None)
+        if not self.counts or run is None or driver.mm is None or not driver.v2:
+            return state, ()
+        region = self.region_at(state, driver.mm, run.ua, 1 << table.shift)
+        if region is None:
+            return state, ()
+        counted = tuple(sorted((*state.mms[driver.mm].counted, region.key)))
+        return state.with_mm(driver.mm, counted=counted), ("count_down", driver.mm, region.key)
+
+    def count_down(
+        self, state: State, op: Operation, mm: int, key: tuple[int, int], then: str, *how: Any
+    ) -> Steps:
+        """What an entry pointed into counts no longer; a region that nothing points into any more may go."""
+        counted = list(state.mms[mm].counted)
+        counted.remove(key)
+        state = self.reap(state.with_mm(mm, counted=tuple(counted)), mm)
+        steps: Steps = getattr(self, then)(state, op, *how)
+        return steps
 
     def empty(self, state: State, container: int, window: int, first: int, count: int) -> State:
         """Empty entries; a region that nothing points into any more may go."""

@@ -28,10 +28,12 @@ class MemoryCalls:
     Attributes:
         rules: the machine, and in what its kernel differs.
         alone: nothing runs beside a call, so it may be done in fewer steps.
+        counts: somebody may notice that regions are counted down after their entries are emptied.
     """
 
     rules: Rules
     alone: bool
+    counts: bool
 
     # -- charges -------------------------------------------------------------------------------
 
@@ -62,7 +64,9 @@ class MemoryCalls:
     # -- regions -------------------------------------------------------------------------------
 
     def mapped(self, state: State, mm: int, region: Region) -> bool:
-        """Whether a TCE of any v2 container of this address space points into a region."""
+        """Whether a TCE of any v2 container of this address space points into a region, or just did."""
+        if region.key in state.mms[mm].counted:
+            return True
         shift = self.rules.page_shift
         start, end = region.first << shift, region.first + region.pages << shift
         return any(

@@ -169,11 +169,20 @@ class Region(NamedTuple):
 
 
 class Mm(NamedTuple):
-    """An address space; ``lost`` pages are charged for nothing."""
+    """An address space.
+
+    Attributes:
+        vmas: its mappings.
+        regions: its registered memory.
+        lost: pages that are charged for nothing.
+        counted: keys of regions that an entry pointed into which is empty by now, while whoever emptied it
+            has not said so yet: they still count as mapped.
+    """
 
     vmas: tuple[Vma, ...] = ()
     regions: tuple[Region, ...] = ()
     lost: int = 0
+    counted: tuple[tuple[int, int], ...] = ()
 
 
 class Run(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import abstractmethod
 from errno import EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM
 
 from actors.linear.model import tables
@@ -132,9 +133,12 @@ class VfioCalls(FileCalls):
             error = -EINVAL if not ready and (late or named) else -ENODEV
             return self.answered(state, files, Answer(error, data))
         state = state.with_group(group, devices=state.groups[group].devices + 1)
-        state = self.held(state, files[-1])
+        return [(self.held(state, files[-1]), ("install_device", files, group))]
+
+    def install_device(self, state: State, op: Operation, files: tuple[int, ...], group: int) -> Steps:
+        """GET_DEVICE_FD has opened the device: now it gets a descriptor."""
         state, fd = self.install(state, op, File("device", group, behind=files[-1]))
-        return self.answered(state, files, Answer(fd, data))
+        return self.answered(state, files, Answer(fd, op.args[3]))
 
     # -- containers ----------------------------------------------------------------------------
 
@@ -153,11 +157,11 @@ class VfioCalls(FileCalls):
             return self.answered(state, files, Answer(ret, data))
         return self.driver_ioctl(state, op, files, mm, container)
 
+    @abstractmethod
     def driver_ioctl(
         self, state: State, op: Operation, files: tuple[int, ...], mm: int, container: int
     ) -> Steps:
         """What the driver answers."""
-        raise NotImplementedError  # pragma: no cover - the driver's part has it
 
     def set_iommu(self, state: State, container: int, kind: int) -> tuple[State, int]:
         """SET_IOMMU."""

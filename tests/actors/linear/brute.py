@@ -14,27 +14,33 @@ def explained(history: History) -> bool:
     """Whether any order at all explains a history."""
     model = Model(history.rules)
     starts = history.start or {model.initial()}
-    return any(goes_on(model, state, history.events(), {}) for state in starts)
+    calls = {call.number: call for call in history.calls}
+    return any(goes_on(model, calls, state, history.events(), {}) for state in starts)
 
 
-def goes_on(model: Model, state: State, left: list[tuple[Call, bool]], reached: dict[int, object]) -> bool:
+def goes_on(
+    model: Model,
+    calls: dict[int, Call],
+    state: State,
+    left: list[tuple[Call, bool]],
+    reached: dict[int, object],
+) -> bool:
     """Whether the events that are left can happen: the next of them now, or first a step of an open call."""
     if not left:
         return True
     call, end = left[0]
     at = BEGIN if not end else reached[call.number]
     if not end:
-        if goes_on(model, state, left[1:], reached | {call.number: at}):
+        if goes_on(model, calls, state, left[1:], reached | {call.number: at}):
             return True
     elif isinstance(at, Answer):
         others = {number: there for number, there in reached.items() if number != call.number}
-        if call.answer in (None, at) and goes_on(model, state, left[1:], others):
+        if call.answer in (None, at) and goes_on(model, calls, state, left[1:], others):
             return True
-    calls = {each.number: each for each, _ in left}
     for number, local in reached.items():
-        if isinstance(local, Answer) or number not in calls:
+        if isinstance(local, Answer):
             continue
         for after, further in model.advance(state, calls[number].op, local):  # type: ignore[arg-type]
-            if goes_on(model, after, left, reached | {number: further}):
+            if goes_on(model, calls, after, left, reached | {number: further}):
                 return True
     return False

@@ -22,7 +22,7 @@ from actors.linear import History, Linear, Recorder, Verdict, check, judgeable
 from actors.linear.oracle import LinearOracles
 from actors.linear.rules import SEQUENTIAL, UNSEEN
 from actors.machine import Machine
-from actors.program import Program, Step, ThreadSpec, load_program
+from actors.program import Program, Step, ThreadSpec, load_program, parse_address, parse_size
 from hw import Ua
 
 SMALL = Path(scenarios.__file__).parent / "defects"
@@ -78,6 +78,62 @@ RACES = {
     "ioctl-vs-release": "MAP_DMA(fd",
 }
 """Defect -> what the report of its small program says."""
+
+
+def test_a_driver_that_is_replaced_while_a_call_is_under_way() -> None:
+    """The model follows a REGISTER that has bound a driver which is gone by then; it cannot go on."""
+    steps = builtin("register-twice").setup
+    swap = (
+        Step("unsetcont", actor=0, fd="G0"),
+        Step("setcont", actor=0, fd="G0", container="C0"),
+        Step("setiommu", actor=0, fd="C0", iommu_type=7),
+    )
+    register = Step("reg", actor=0, fd="C0", vaddr=parse_address("M0"), size=parse_size("1P"))
+    threads = (ThreadSpec("register", actor=0, steps=(register,)), ThreadSpec("swap", actor=0, steps=swap))
+    report = explore(Program("swap", setup=steps, threads=threads), "fixed", schedules=200, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+def test_a_device_is_opened_before_its_descriptor_is_there() -> None:
+    """Who finds the device open may still be the first to get a descriptor."""
+    steps = builtin("register-twice").setup[:4]
+    opens = ThreadSpec("opens", actor=0, steps=(Step("devfd", actor=0, fd="G0", newfd="D0"),))
+    looks = (Step("unsetcont", actor=0, fd="G0"), Step("devfd", actor=0, fd="G0", newfd="D1"))
+    program = Program("devices", setup=steps, threads=(opens, ThreadSpec("looks", actor=0, steps=looks)))
+    report = explore(program, "fixed", "pos", schedules=300, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+def test_an_entry_is_emptied_before_its_region_is_counted_down() -> None:
+    """UNREGISTER may find memory mapped that another thread's UNMAP has just let go of."""
+    at = {"actor": 0, "fd": "C0", "iova": parse_size(4096)}
+    memory = {"actor": 0, "fd": "C0", "vaddr": parse_address("M0")}
+    page, pages = parse_size(4096), parse_size("2P")
+    steps = (
+        *builtin("register-twice").setup,
+        Step("reg", size=pages, **memory),
+        Step("map", size=page, vaddr=parse_address("M0"), **at),
+    )
+    first = ThreadSpec("first", actor=0, steps=(Step("unmap", size=page, **at),))
+    second = (Step("unmap", size=page, **at), Step("unreg", size=pages, **memory))
+    program = Program("twice", setup=steps, threads=(first, ThreadSpec("second", actor=0, steps=second)))
+    report = explore(program, "fixed", "pos", schedules=300, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+def test_a_group_that_leaves_is_seen_as_a_whole() -> None:
+    """Who was told that the container has no IOMMU any more is not told that it is still set."""
+    steps = (*builtin("register-twice").setup, Step("fork", actor=0, new_actor=1))
+    unset = ThreadSpec("unset", actor=1, steps=(Step("unsetcont", actor=1, fd="G0"),))
+    register = Step("reg", actor=0, fd="C0", vaddr=parse_address("M0"), size=parse_size("1P"))
+    looks = ThreadSpec("looks", actor=0, steps=(register, Step("status", actor=0, fd="G0")))
+    program = Program("leaving", setup=steps, threads=(unset, looks))
+    report = explore(program, "fixed", schedules=300, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+def test_a_program_in_which_nobody_does_anything() -> None:
+    assert explore(Program("nothing"), "fixed", oracles=Linear()).verdict == "ok"
 
 
 @pytest.mark.parametrize("slug", RACES)

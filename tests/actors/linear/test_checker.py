@@ -45,6 +45,11 @@ def close(fd: int) -> Operation:
     return Operation("p", "close", (fd,))
 
 
+def unfreeze(fd: int) -> Operation:
+    return ioctl(fd, 21, struct.pack("<III", 12, 0, 2))
+
+
+FAULT = Operation("group:0", "dma", (0, 0, "no TCE"))
 LOOK = Operation("", "look")
 
 
@@ -70,7 +75,7 @@ def ready() -> State:
 READY = ready()
 OPS = [
     register(3), register(5), register(5, pages=3), unregister(3), unregister(5), map_(3), map_(5),
-    map_(3, 2), unmap(3), unmap(3, 2), remove(3), close(3), close(4), close(6),
+    map_(3, 2), unmap(3), unmap(3, 2), remove(3), close(3), close(4), close(6), FAULT, unfreeze(3),
 ]  # fmt: skip
 
 
