@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actors.cli.ci import output_options, write_outputs
-from actors.cli.exits import BadInput, ExitCode
+from actors.cli.exits import Ending, ExitCode
 from actors.cli.options import json_option, kernel_option, switches
 from actors.cli.tables import (
     Cell,
@@ -23,11 +23,13 @@ from actors.cli.tables import (
     print_line,
     print_table,
 )
+from actors.explore.executors import ClusterLost
 from actors.explore.failure import Switches
 from actors.fuzz import Corpus, Crew, FindingReport, FuzzCampaign, FuzzReport, Plan, Status
-from actors.fuzz.report import plain_values
+from actors.fuzz.report import plain_values, report_of
 from actors.fuzz.seeds import seed_programs
 from actors.kernel.catalogue import find_kernel
+from actors.program import not_written
 
 if TYPE_CHECKING:
     from actors.fuzz.campaign import Tell
@@ -40,6 +42,7 @@ Examples:
   tcemu fuzz --kernel v6.12 --with tce-level-race   a kernel of your own
   tcemu fuzz --kernel fixed --seeds builtin         begin with the built-in scenarios
   tcemu fuzz --kernel v6.12 --coverage              and say what was never reached
+  tcemu fuzz --dask tcp://scheduler:8786            on many machines
 
 \b
 Kernel, seed and seeds name a campaign; the corpus keeps how far it has come. What has failed is
@@ -80,6 +83,7 @@ COLUMNS = (
 @click.option(
     "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N", help="Processes."
 )
+@click.option("--dask", metavar="ADDRESS", help="Spread over a Dask cluster, tcp://HOST:PORT.")
 @click.option(
     "--corpus", type=click.Path(path_type=Path), default=CORPUS, show_default=True, metavar="FILE",
     help="Where everything is kept.",
@@ -99,6 +103,7 @@ def command(
     programs: int | None,
     seed: int,
     workers: int,
+    dask: str | None,
     corpus: Path,
     coverage: bool,
     curve: Path | None,
@@ -117,8 +122,14 @@ def command(
         programs=programs,
         seeds=seed_programs(seeds),
     )
-    with Corpus(corpus) as kept, display(plan) as tell:
-        report = FuzzCampaign(kept, plan, Crew(workers), tell).run()
+    problems = Ending()
+    with crew_of(workers, dask) as crew, Corpus(corpus) as kept, display(plan) as tell:
+        campaign = FuzzCampaign(kept, plan, crew, tell)
+        try:
+            report = campaign.run()
+        except ClusterLost as problem:
+            problems.note(problem)
+            report = report_of(campaign, interrupted=False)
     if curve is not None:
         draw_curve(report, curve)
     if any(outputs.values()):
@@ -129,7 +140,23 @@ def command(
         print_json(plain_values(report))
     else:
         show(report, coverage)
-    return ending(report)
+    return max(ending(report), problems.finish())
+
+
+@contextmanager
+def crew_of(workers: int, dask: str | None) -> Iterator[Crew]:
+    """Whoever does the work: processes here, or a cluster.
+
+    Raises:
+        ClusterLost: there is no cluster, or it has no workers.
+    """
+    if dask is None:
+        yield Crew(workers)
+        return
+    from actors.cli.afar import cluster_at  # noqa: PLC0415 - an extra
+
+    with cluster_at(dask) as cluster:
+        yield Crew(cluster)
 
 
 def ending(report: FuzzReport) -> int:
@@ -145,14 +172,14 @@ def draw_curve(report: FuzzReport, path: Path) -> None:
     """Write the picture of the coverage.
 
     Raises:
-        BadInput: the file cannot be written.
+        ProgramError: the file cannot be written.
     """
     from actors.fuzz.curve import curve_svg  # noqa: PLC0415 - only where it is asked for
 
     try:
         path.write_text(curve_svg(report), encoding="utf-8")
     except OSError as problem:
-        raise BadInput(f"{path}: {problem.strerror or problem}") from None
+        raise not_written(path, problem) from None
 
 
 # -- while it runs -----------------------------------------------------------------------------

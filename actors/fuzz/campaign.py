@@ -7,12 +7,12 @@ workers, and a campaign that was interrupted goes on as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import accumulate
 from random import Random
 from sqlite3 import Connection
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,13 +20,14 @@ from actors.explore.failure import Switches, replay
 from actors.explore.strategies import ReplayDivergence
 from actors.fuzz.corpus import CampaignRow, Corpus, KeptProgram
 from actors.fuzz.report import FuzzReport, report_of
+from actors.fuzz.state import State
 from actors.fuzz.triage import Finding
-from actors.fuzz.trial import Hit, Trial, shape
-from actors.fuzz.work import Child, Crew, LookUnit, Lost, TryUnit, Unit
+from actors.fuzz.trial import Trial, shape
+from actors.fuzz.work import Child, Crew, LookUnit, Lost, Outcome, TryUnit, Unit
 from actors.kernel.composition import Conflict, UnknownPiece
-from actors.program import Program, ProgramError, parse_exact, write_program
+from actors.program import Program, ProgramError, parse_exact
 
-PROGRAMS_PER_UNIT, UNITS = 6, 8
+PROGRAMS_PER_UNIT, UNITS = 4, 12
 """Programs of one unit of work, and units of one batch."""
 FRESH_BATCHES = 2
 """Batches at the beginning in which all programs are fresh."""
@@ -36,12 +37,6 @@ RECENT = 200
 """Half of the parents are taken from the last so many kept programs."""
 MOST_ENERGY = 16
 """New features from which on a program is not picked more often."""
-LOOKS_PER_BATCH = 6
-"""Failures that are looked into while a batch runs."""
-LOOKS_PER_KEY = 4
-"""Failures with one key that are looked into, until a defect is switched off."""
-OFTEN = 3
-"""Programs that have shown a known defect before it is switched off."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         seconds: wall time after which no batch is begun; None for no limit.
         programs: programs after which none is begun, those of earlier sittings included; None for no limit.
         seeds: programs to begin with, besides the generated ones.
-        plain: uniformly random programs and orders, for comparison.
+        uniform: uniformly random programs and orders, for comparison.
     """
 
     kernel: Switches
@@ -61,50 +56,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     programs: int | None = None
     seeds: tuple[Program, ...] = ()
-    plain: bool = False
+    uniform: bool = False
 
     @property
     def mode(self) -> str:
         """What tells campaigns with one kernel and seed apart."""
-        return ("plain" if self.plain else "") + (f"seeds:{len(self.seeds)}" if self.seeds else "")
+        return ("uniform" if self.uniform else "") + (f"seeds:{len(self.seeds)}" if self.seeds else "")
 
     @property
     def kernel_name(self) -> str:
         """The kernel with its switches."""
         with_, without = self.kernel.with_, self.kernel.without
         return self.kernel.name + "".join(f"+{s}" for s in with_) + "".join(f"-{s}" for s in without)
-
-
-class Pending(msgspec.Struct, frozen=True):
-    """A failure that has not been looked into yet: on what, which program, how."""
-
-    kernel: Switches
-    off: tuple[str, ...]
-    program: dict[str, Any]
-    hit: Hit
-
-
-class State(msgspec.Struct):
-    """What a campaign goes on with, besides what it has kept.
-
-    Attributes:
-        off: defects that are switched off, in the order in which they were.
-        kept_on: defects that stay on, since the kernel fails in ways of its own without them.
-        found: signature -> programs and seconds when it was found.
-        hits: signature -> programs that have shown it.
-        cause: key of a failure -> signature of the finding that explains it.
-        looks: key -> how often one of its failures was looked into.
-        pending: failures to look into next.
-    """
-
-    off: list[str] = []
-    kept_on: list[str] = []
-    found: dict[str, tuple[int, float]] = {}
-    known: dict[str, list[str]] = {}
-    hits: dict[str, int] = {}
-    cause: dict[str, str] = {}
-    looks: dict[str, int] = {}
-    pending: list[Pending] = []
 
 
 class Status(NamedTuple):
@@ -173,9 +136,9 @@ class FuzzCampaign:
         try:
             self.run_failures()
             self.plant()
-            self.look()
             while not self.enough():
                 self.batch()
+            self.look()
         except KeyboardInterrupt:
             interrupted = True
             self.crew.stop()
@@ -226,10 +189,7 @@ class FuzzCampaign:
     @property
     def kernel(self) -> Switches:
         """The kernel without what is switched off."""
-        kernel = self.plan.kernel
-        with_ = tuple(slug for slug in kernel.with_ if slug not in self.state.off)
-        usual = [slug for slug in self.state.off if slug not in kernel.with_]
-        return Switches(kernel.name, with_, (*kernel.without, *usual))
+        return self.state.without(self.plan.kernel)
 
     def fresh_and_mutated(self) -> list[Unit]:
         """The programs of the next batch."""
@@ -245,12 +205,12 @@ class FuzzCampaign:
                     seeds.append(seed)
                 else:
                     children.append(Child(self.pick_parents(random), seed))
-            units.append(TryUnit(self.kernel, tuple(seeds), tuple(children), self.plan.plain))
+            units.append(TryUnit(self.kernel, tuple(seeds), tuple(children), self.plan.uniform))
         return units
 
     def is_fresh(self, random: Random) -> bool:
         """Whether the next program is made from nothing."""
-        if self.plan.plain or not self.parents:
+        if self.plan.uniform or not self.parents:
             return True
         if self.row.batch < FRESH_BATCHES and not self.plan.seeds:
             return True
@@ -269,137 +229,103 @@ class FuzzCampaign:
 
     def looks(self) -> list[Unit]:
         """The failures to look into."""
-        explained = tuple(dict.fromkeys(slug for known in self.state.known.values() for slug in known))
+        explained = self.state.explained
         return [
             LookUnit(parse_exact(each.program), each.kernel, each.hit, explained, each.off)
             for each in self.state.pending
         ]
 
     def batch(self) -> None:
-        """Run the programs of the next batch, write down what they came to, and look into what failed."""
-        trials: list[Trial] = []
-        for outcome in self.crew.do(self.fresh_and_mutated()):
+        """Look into what failed in the last batch and run the programs of the next one, both at once."""
+        on = self.kernel, tuple(self.state.off)
+        looks = self.looks()
+        outcomes = self.done([*looks, *self.fresh_and_mutated()])
+        trials = [trial for outcome in outcomes if isinstance(outcome, tuple) for trial in outcome]
+        self.conclude(outcomes[: len(looks)], trials, on)
+
+    def look(self) -> None:
+        """Look into what failed last: the sitting ends, and no batch will."""
+        if self.state.pending:
+            outcomes = self.done(self.looks())
+            with self.corpus.transaction() as db:
+                self.settle(db, outcomes)
+                self.write(db)
+
+    def done(self, units: list[Unit]) -> list[Outcome | Lost]:
+        """Let the crew do some units, and tell of it on the way."""
+        outcomes: list[Outcome | Lost] = []
+        for outcome in self.crew.do(units):
+            outcomes.append(outcome)
             if isinstance(outcome, Lost):
                 self.lost.append(outcome.reason)
             elif isinstance(outcome, tuple):
-                trials += outcome
-            self.running = len(trials), sum(trial.orders for trial in trials)
+                programs, orders = self.running
+                self.running = programs + len(outcome), orders + sum(trial.orders for trial in outcome)
             self.tell(self.status())
         self.running = 0, 0
-        self.row = self.row._replace(
-            batch=self.row.batch + 1,
-            programs=self.row.programs + len(trials),
-            orders=self.row.orders + sum(trial.orders for trial in trials),
-            seconds=self.time(),
-        )
-        self.conclude(trials)
-        self.look()
+        return outcomes
 
-    def look(self) -> None:
-        """Look into the failures that wait for it, and write down what they are."""
-        findings = []
-        for outcome in self.crew.do(self.looks()):
-            if isinstance(outcome, Lost):
-                self.lost.append(outcome.reason)
-            elif isinstance(outcome, Finding):
-                findings.append(outcome)
-            self.tell(self.status())
-        if self.state.pending:
-            self.settle(findings)
+    def conclude(
+        self, looks: list[Outcome | Lost], trials: list[Trial], on: tuple[Switches, tuple[str, ...]]
+    ) -> None:
+        """Learn from a batch and write all of it down at once.
 
-    def conclude(self, trials: list[Trial]) -> None:
-        """Learn from programs that were run."""
+        Args:
+            looks: what looking into the failures of the batch before came to.
+            trials: what its programs came to.
+            on: the kernel that they ran on, and what was switched off there.
+        """
         kept = []
         with self.corpus.transaction() as db:
+            self.settle(db, looks)
+            self.row = self.row._replace(
+                batch=self.row.batch + 1,
+                programs=self.row.programs + len(trials),
+                orders=self.row.orders + sum(trial.orders for trial in trials),
+            )
             for trial in trials:
-                new = [feature for feature in trial.features if feature not in self.covered]
-                if new:
-                    self.covered.update(new)
-                    kept.append(self.corpus.keep(db, self.row.id, trial.program, new))
-                for signature in self.failed(trial):
+                kept.append(self.learn(db, trial))
+                for signature in self.state.failed(trial, *on, self.row.programs):
                     self.corpus.count_failure(db, self.row.kernel, signature, 1)
-                if trial.mistake:
-                    self.corpus.add_failure(db, self.row, self.mistaken(trial), 1)
+            self.state.switch_off()
             self.write(db)
         for each in kept:
             self.adopt(each)
 
-    def settle(self, findings: list[Finding]) -> None:
+    def learn(self, db: Connection, trial: Trial) -> KeptProgram | None:
+        """Keep a program that covered something new, and what the emulator stumbled over."""
+        if trial.mistake:
+            self.found(db, mistaken(trial), self.row.programs)
+        new = [feature for feature in trial.features if feature not in self.covered]
+        if not new:
+            return None
+        self.covered.update(new)
+        return self.corpus.keep(db, self.row.id, trial.program, new)
+
+    def settle(self, db: Connection, looks: list[Outcome | Lost]) -> None:
         """Learn from failures that were looked into."""
-        self.state.pending = []
-        with self.corpus.transaction() as db:
-            self.row = self.row._replace(seconds=self.time())
-            for finding in findings:
-                if finding.only_without:
-                    self.switch_on(finding)
-                else:
-                    self.found(finding)
-                    self.corpus.add_failure(db, self.row, finding, 1)
-            self.write(db)
+        pending, self.state.pending = self.state.pending, []
+        for seen, finding in zip(pending, looks, strict=True):
+            if not isinstance(finding, Finding):
+                continue
+            if finding.only_without:
+                self.state.switch_on(finding)
+            else:
+                self.found(db, finding, seen.programs)
+
+    def found(self, db: Connection, finding: Finding, programs: int) -> None:
+        """Note a failure that was seen when so many programs had run."""
+        self.state.found(finding, programs, self.time())
+        self.corpus.add_failure(db, self.row._replace(programs=programs, seconds=self.time()), finding, 1)
 
     def write(self, db: Connection) -> None:
         """Write down how far the campaign has come; in a transaction."""
-        self.switch_off()
         self.row = self.row._replace(seconds=self.time(), state=msgspec.json.encode(self.state).decode())
         self.corpus.advance(db, self.row, len(self.covered))
 
     def time(self) -> float:
         """Seconds of all sittings."""
         return round(self.earlier + self.elapsed(), 3)
-
-    # -- failures ------------------------------------------------------------------------------
-
-    def failed(self, trial: Trial) -> Iterable[str]:
-        """Note how a program has failed; signatures of the findings that explain it already."""
-        state = self.state
-        for hit in trial.hits:
-            signature = state.cause.get(hit.key)
-            if signature is not None:
-                state.hits[signature] += 1
-                yield signature
-            looked = state.looks.get(hit.key, 0)
-            waiting = any(each.hit.key == hit.key for each in state.pending)
-            wanted = looked < (1 if signature is not None and signature.startswith("NEW") else LOOKS_PER_KEY)
-            if wanted and not waiting and len(state.pending) < LOOKS_PER_BATCH:
-                state.looks[hit.key] = looked + 1
-                state.pending.append(
-                    Pending(self.kernel, tuple(state.off), write_program(trial.program), hit)
-                )
-
-    def found(self, finding: Finding) -> None:
-        """Note a finding."""
-        state = self.state
-        state.found.setdefault(finding.signature, (self.row.programs, self.row.seconds))
-        state.known[finding.signature] = list(finding.known)
-        state.hits[finding.signature] = state.hits.get(finding.signature, 0) + 1
-        state.cause[finding.key] = finding.signature
-
-    def mistaken(self, trial: Trial) -> Finding:
-        """A mistake of the emulator as a finding."""
-        finding = Finding(
-            signature=f"mistake of the emulator: {shape(trial.mistake)}", known=(), key=shape(trial.mistake),
-            verdict="mistake", invariant="", message=trial.mistake, program=trial.program,
-        )  # fmt: skip
-        self.found(finding)
-        return finding
-
-    def switch_off(self) -> None:
-        """Switch defects off that were found often, so that they hide nothing; their keys are open again."""
-        state = self.state
-        for signature, known in state.known.items():
-            settled = {*state.off, *state.kept_on}
-            if len(known) == 1 and known[0] not in settled and state.hits[signature] >= OFTEN:
-                state.off.append(known[0])
-                for key in [key for key, cause in state.cause.items() if cause == signature]:
-                    del state.cause[key]
-                    state.looks.pop(key, None)
-
-    def switch_on(self, finding: Finding) -> None:
-        """Switch defects on again for good: without them the kernel is one that never was."""
-        state = self.state
-        state.kept_on += [slug for slug in finding.only_without if slug not in state.kept_on]
-        state.off = [slug for slug in state.off if slug not in state.kept_on]
-        state.looks.pop(finding.key, None)
 
     def status(self) -> Status:
         """How things stand."""
@@ -416,6 +342,14 @@ class FuzzCampaign:
             dict(self.state.hits),
             tuple(self.state.off),
         )
+
+
+def mistaken(trial: Trial) -> Finding:
+    """A mistake of the emulator as a finding."""
+    return Finding(
+        signature=f"mistake of the emulator: {shape(trial.mistake)}", known=(), key=shape(trial.mistake),
+        verdict="mistake", invariant="", message=trial.mistake, program=trial.program,
+    )  # fmt: skip
 
 
 def fuzz(corpus: Corpus, plan: Plan, workers: int = 1, tell: Tell = lambda status: None) -> FuzzReport:

@@ -53,6 +53,9 @@ IGNORED = frozenset({"message", "thread", "user-copy", "rcu"})
 ALONE = "alone"
 """The thread that carries out what comes last: it meets nobody."""
 
+CONFIGURATIONS = 10_000
+"""Of one history that are looked at before it is given up; a usual one has some hundred."""
+
 FEW = 3
 """Numbers from here on count as many."""
 
@@ -214,7 +217,7 @@ def watch(kernel: Kernel, features: set[str], linear: bool) -> OracleMaker:
     """What makes the oracles of a trial, with the sequential model where it can stand for the kernel."""
     if not linear or judgeable(kernel):
         return lambda machine: Watch(machine, features)
-    maker = Linear()
+    maker = Linear(CONFIGURATIONS)
     return lambda machine: LinearWatch(machine, features, maker)
 
 

@@ -102,7 +102,7 @@ def report_of(campaign: FuzzCampaign, interrupted: bool) -> FuzzReport:
     row, began, state = campaign.row, campaign.began, campaign.state
     findings = []
     for kept in campaign.corpus.failures(row.kernel):
-        programs, seconds = state.found.get(kept.signature, (kept.programs, kept.seconds))
+        programs, seconds = state.found_at.get(kept.signature, (kept.programs, kept.seconds))
         finding = kept.finding
         findings.append(
             FindingReport(

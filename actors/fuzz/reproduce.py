@@ -107,12 +107,19 @@ class Reproducer:
         """Whether a result is the failure in question."""
         if self.hit.fatal:
             return not result.ok and f"{result.invariant}: {result.message}".startswith(self.hit.fatal)
+        if self.hit.invariant == LINEARIZABILITY and call_of(result.message) != call_of(self.hit.message):
+            return False
         return result.signature == self.hit.signature
 
     def campaign(self, program: Program, kernel: Kernel, budget: int = STEP_BUDGET) -> Campaign:
         """A campaign in which an order can be recorded, with the whole budget of steps for good."""
         faults = FailNth(self.fault) if self.fault is not None else None
         return Campaign(Prepared(program, kernel, self.oracles), RandomWalk(), faults, budget)
+
+
+def call_of(message: str) -> str:
+    """Which call a message about a history says cannot be explained, without its arguments."""
+    return message.partition("(")[0]
 
 
 __all__ = ["Reproducer"]

@@ -85,19 +85,19 @@ class Trial(msgspec.Struct, frozen=True):
     mistake: str = ""
 
 
-def try_program(program: Program, kernel: Kernel, seed: int, plain: bool = False) -> Trial:
+def try_program(program: Program, kernel: Kernel, seed: int, uniform: bool = False) -> Trial:
     """Run a program in many orders.
 
     Args:
         program: what to run.
         kernel: what to run it on.
         seed: of the orders.
-        plain: random walks only and no reward for what is new: a baseline to be measured against.
+        uniform: random walks only and no reward for what is new: a baseline to be measured against.
     """
     hunt = Hunt(program, kernel, seed)
     mistake = ""
     try:
-        hunt.run(plain)
+        hunt.run(uniform)
     except Exception as problem:
         mistake = f"{type(problem).__name__}: {problem}"
     return Trial(
@@ -124,16 +124,16 @@ class Hunt:
         self.steps = 0
         self.failed = False
 
-    def run(self, plain: bool) -> None:
+    def run(self, uniform: bool) -> None:
         """Run all orders; the first that fails is the last, what is only noted ends nothing."""
         self.prepared = Prepared(self.program, self.kernel, watch(self.kernel, self.features, self.linear()))
         counting = Counting()
         try:
             self.calm(counting)
             left = self.first_orders()
-            walks = self.samplers(plain)
+            walks = self.samplers(uniform)
             while left and not self.failed and self.orders < MOST_ORDERS:
-                left += BONUS * self.order(next(walks)) * (not plain) - 1
+                left += BONUS * self.order(next(walks)) * (not uniform) - 1
             self.faulty(counting.reached)
         finally:
             self.features.update(pair_features(self.pairs))
@@ -149,11 +149,11 @@ class Hunt:
             return 0
         return FIRST_ORDERS * (2 if sum(len(thread.steps) for thread in self.program.threads) <= DUEL else 1)
 
-    def samplers(self, plain: bool) -> Iterator[Strategy]:
+    def samplers(self, uniform: bool) -> Iterator[Strategy]:
         """Whose turn it is, for ever."""
         seed = self.seed
         turns: list[Strategy] = [Pct(seed, 2), Pos(seed), Pct(seed, 3), Surw(seed)]
-        if plain:
+        if uniform:
             turns = [RandomWalk(seed)]
         while True:
             yield from turns

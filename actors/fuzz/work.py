@@ -1,4 +1,4 @@
-"""The work of a campaign as small values, and a crew of processes that does it.
+"""The work of a campaign as small values, and a crew that does it.
 
 A unit says everything that its outcome depends on. Outcomes come back in the order of the units, so who
 does the work, and how many do, changes nothing but the time. Any ``concurrent.futures`` executor will do.
@@ -6,23 +6,16 @@ does the work, and how many do, changes nothing but the time. Any ``concurrent.f
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from actors.explore.executors import Lost, Pool, Processes
 from actors.explore.failure import Switches
 from actors.fuzz.generate import Generator, mutate
 from actors.fuzz.triage import Finding, triage
 from actors.fuzz.trial import Hit, Trial, try_program
 from actors.program import Program
-
-MOST_DEATHS = 2
-"""How often a unit may end its worker before it is given up."""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -39,20 +32,20 @@ class TryUnit(msgspec.Struct, frozen=True):
         kernel: what to run them on.
         seeds: of the fresh ones.
         children: the others.
-        plain: orders by random walk only.
+        uniform: uniformly random programs and orders.
     """
 
     kernel: Switches
     seeds: tuple[int, ...] = ()
     children: tuple[Child, ...] = ()
-    plain: bool = False
+    uniform: bool = False
 
     def run(self) -> tuple[Trial, ...]:
         """Run them here."""
         kernel = self.kernel.compose()
-        made = [(seed, Generator(seed).program()) for seed in self.seeds]
+        made = [(seed, Generator(seed, self.uniform).program()) for seed in self.seeds]
         made += [(child.seed, mutate(child.parents, child.seed)) for child in self.children]
-        return tuple(try_program(program, kernel, seed, self.plain) for seed, program in made)
+        return tuple(try_program(program, kernel, seed, self.uniform) for seed, program in made)
 
 
 class LookUnit(msgspec.Struct, frozen=True):
@@ -73,12 +66,6 @@ Unit = TryUnit | LookUnit
 Outcome = tuple[Trial, ...] | Finding | None
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """The outcome of a unit that has ended every worker that tried it, or that failed by itself."""
-
-    reason: str
-
-
 def run_unit(unit: Unit) -> Outcome | Lost:
     """Run one unit; a name that other processes can find."""
     try:
@@ -87,88 +74,50 @@ def run_unit(unit: Unit) -> Outcome | Lost:
         return Lost(f"{type(problem).__name__}: {problem}")
 
 
-def serve() -> None:
-    """Be a worker: an interrupt from the terminal is for the campaign to deal with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def processes(workers: int) -> Executor:
-    """That many worker processes."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=serve)
-
-
 class Crew:
     """Whoever does the work; workers that die are replaced.
 
     Args:
-        workers: processes; with one, everything is done here.
-        make: makes an executor of so many workers.
+        workers: processes on this machine, with one everything is done here; or any pool of workers.
 
     Attributes:
-        deaths: workers that have died so far.
+        pool: who does it; None for nobody else.
     """
 
-    def __init__(self, workers: int = 1, make: Callable[[int], Executor] = processes) -> None:
-        self.workers = workers
-        self.make = make
-        self.executor: Executor | None = None
-        self.deaths = 0
+    def __init__(self, workers: int | Pool = 1) -> None:
+        self.pool = workers if isinstance(workers, Pool) else Processes(workers) if workers > 1 else None
+
+    @property
+    def deaths(self) -> int:
+        """How often workers have died so far."""
+        return self.pool.deaths if self.pool is not None else 0
 
     def do(self, units: Sequence[Unit]) -> Iterator[Outcome | Lost]:
-        """Do all units; their outcomes in their order."""
-        if self.workers <= 1 and self.make is processes:
+        """Do all units; their outcomes in their order.
+
+        Raises:
+            ClusterLost: the workers are gone for good.
+        """
+        if self.pool is None:
             yield from map(run_unit, units)
             return
-        futures = [self.submit(unit) for unit in units]
-        for at, unit in enumerate(units):
-            try:
-                yield futures[at].result()
-            except BrokenProcessPool:
-                yield self.again(unit)
-                futures[at + 1 :] = self.renewed(units[at + 1 :], futures[at + 1 :])
-
-    def submit(self, unit: Unit) -> Future[Outcome | Lost]:
-        """Hand one unit to the workers."""
-        if self.executor is None:
-            self.executor = self.make(self.workers)
-        return self.executor.submit(run_unit, unit)
-
-    def again(self, unit: Unit) -> Outcome | Lost:
-        """Do a unit by itself, after a worker has died."""
-        for _ in range(MOST_DEATHS):
-            self.deaths += 1
-            self.close()
-            try:
-                return self.submit(unit).result()
-            except BrokenProcessPool:
-                continue
-        self.close()
-        return Lost("every worker that ran it has died")
-
-    def renewed(
-        self, units: Sequence[Unit], futures: list[Future[Outcome | Lost]]
-    ) -> list[Future[Outcome | Lost]]:
-        """Hand out again what died with its worker."""
-        return [
-            future
-            if future.done() and not future.cancelled() and future.exception() is None
-            else self.submit(unit)
-            for unit, future in zip(units, futures, strict=True)
-        ]
+        early: dict[int, Outcome | Lost] = {}
+        told = 0
+        for index, outcome in self.pool.spread(run_unit, units):
+            early[index] = outcome
+            while told in early:
+                yield early.pop(told)
+                told += 1
 
     def close(self) -> None:
-        """End the workers."""
-        if self.executor is not None:
-            self.executor.shutdown(wait=True, cancel_futures=True)
-            self.executor = None
+        """End the workers, or leave them if they are somebody else's."""
+        if self.pool is not None:
+            self.pool.close()
 
     def stop(self) -> None:
-        """End the workers now, whatever they are doing."""
-        if isinstance(self.executor, ProcessPoolExecutor):
-            for child in active_children():
-                if child.pid is not None:
-                    os.kill(child.pid, signal.SIGTERM)
-        self.close()
+        """The same now, whatever they are doing."""
+        if self.pool is not None:
+            self.pool.stop()
 
 
 __all__ = ["Child", "Crew", "LookUnit", "Lost", "TryUnit", "Unit", "run_unit"]

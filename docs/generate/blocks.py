@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generate import clients, console, fidelity, kernels, matrix, patch, reference
+from docs.generate import campaigns, clients, console, fidelity, kernels, matrix, patch, reference
 from docs.generate.planted import planted_table
 
 PAGES = Path(__file__).parents[1]
@@ -38,6 +38,7 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "hunt-matrix": matrix.hunt_matrix,
     "sight-matrix": matrix.sight_matrix,
     "deviations": matrix.deviations,
+    "campaign-findings": campaigns.campaign_findings,
     "cli": reference.cli,
     "invariants": reference.invariants,
     "verdicts": reference.verdicts,

@@ -364,12 +364,13 @@ def strategies(matrix: Matrix) -> str:
     return table(("strategy", f">defects found within {MOST} orders", ">orders, median", ">most"), rows)
 
 
-def written(text: str, content: str) -> str:
-    """The README with the short matrix between its markers; as it was when it has none."""
-    if START not in text or END not in text.split(START, 1)[1]:
+def written(text: str, content: str, markers: tuple[str, str] = (START, END)) -> str:
+    """The README with a table between its markers; as it was when it has none."""
+    start, end = markers
+    if start not in text or end not in text.split(start, 1)[1]:
         return text
-    head, rest = text.split(START, 1)
-    return f"{head}{START}\n{content.rstrip()}\n{END}{rest.split(END, 1)[1]}"
+    head, rest = text.split(start, 1)
+    return f"{head}{start}\n{content.rstrip()}\n{end}{rest.split(end, 1)[1]}"
 
 
 def main(arguments: Iterable[str]) -> None:

@@ -1,20 +1,16 @@
 """How fast fuzzing is: beside a plain Hypothesis state machine, with two workers, with a large corpus.
 
-``python -m tests.benchmarks.fuzz --long [--seeds N] [--seconds S]`` measures how long campaigns take to
-each finding, and how long uniformly random programs and orders take.
+How long campaigns take to each finding, and how long uniformly random programs and orders take, is measured
+by ``python -m docs.generate.campaigns``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -206,67 +202,3 @@ def fill(made: Corpus) -> None:
     rows = [(f"{number:012x}", row.id, texts[number % len(texts)], 1) for number in range(MANY)]
     with made.transaction() as db:
         db.executemany("INSERT INTO programs (id, campaign, text, features) VALUES (?, ?, ?, ?)", rows)
-
-
-# -- time to findings --------------------------------------------------------------------------
-
-WANTED = {
-    "v6.12": (
-        "partial-pin-positive", "unregister-busy-swallowed", "param-check-returns-one", "map-past-window-end",
-        "create-table-charge-leak", "default-window-double-create", "lookup-uaf", "ioctl-vs-release",
-        "overlap-race-einval", "v1-disable-live-tces",
-    ),
-    "v4.10-seed": (
-        "release-loop-infinite", "tce-create-mutex-leak", "second-group-no-windows",
-        "prereg-element-alloc-unchecked",
-    ),
-    "v4.9": ("mm-owned-prereg-lazy-mm", "unbalanced-put", "tce-outlives-pins", "foreign-process-ioctl"),
-}  # fmt: skip
-"""What campaigns have to find."""
-
-
-def times(kernel: str, seed: int, seconds: float, workers: int, plain: bool) -> dict[str, tuple[float, int]]:
-    """Seconds and programs to each defect that one campaign finds."""
-    with corpus() as made:
-        plan = Plan(kernel=Switches(kernel), seed=seed, seconds=seconds, plain=plain)
-        report = FuzzCampaign(made, plan, Crew(workers)).run()
-    found: dict[str, tuple[float, int]] = {}
-    for finding in report.findings:
-        for slug in finding.known:
-            found.setdefault(slug, (finding.seconds, finding.programs))
-    return found
-
-
-def long(seeds: int, seconds: float, workers: int, kernels: Iterable[str]) -> dict[str, Any]:
-    """Medians over several seeds, beside uniform chance."""
-    table: dict[str, Any] = {}
-    for kernel in kernels:
-        ours = [times(kernel, seed, seconds, workers, False) for seed in range(seeds)]
-        uniform = [times(kernel, seed, seconds, workers, True) for seed in range(seeds)]
-        for slug in WANTED[kernel]:
-            mine = median(each.get(slug, (seconds, 0))[0] for each in ours)
-            theirs = median(each.get(slug, (seconds, 0))[0] for each in uniform)
-            hit = sum(slug in each for each in ours), sum(slug in each for each in uniform)
-            table[f"{kernel} {slug}"] = {"seconds": mine, "uniform": theirs, "found": hit, "of": seeds}
-            print(f"{kernel:12} {slug:32} {mine:7.1f} s in {hit[0]}/{seeds}", end="   ")
-            print(f"{theirs:7.1f} s in {hit[1]}/{seeds} by uniform chance")
-    return table
-
-
-def main() -> None:
-    """Measure times to findings."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--long", action="store_true", required=True)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--kernel", action="append")
-    parser.add_argument("--json", type=Path, default=Path(".tcemu/fuzz-times.json"))
-    options = parser.parse_args()
-    table = long(options.seeds, options.seconds, options.workers, options.kernel or list(WANTED))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(table, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

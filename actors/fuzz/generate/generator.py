@@ -14,7 +14,7 @@ from random import Random
 from msgspec import structs
 
 from actors.fuzz.generate.draw import GIB, KIB, MIB, Draw
-from actors.fuzz.generate.grammar import AGAINST, ENDS, RULES, run_on
+from actors.fuzz.generate.grammar import AGAINST, RULES, run_on
 from actors.fuzz.generate.mutate import repaired
 from actors.fuzz.generate.scene import Scene
 from actors.program import Address, MachineSpec, Program, Step, ThreadSpec
@@ -28,9 +28,17 @@ class Weights:
 
     Args:
         random: decides.
+        uniform: every operation as often as any other.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, uniform: bool = False) -> None:
+        self.ops = list(RULES)
+        self.cumulative: list[float] = list(range(1, len(RULES) + 1))
+        if not uniform:
+            self.swarm(random)
+
+    def swarm(self, random: Random) -> None:
+        """Switch half of the operations off, and change the weights of the others."""
         on = [op for op in RULES if random.random() < 0.5] or list(RULES)
         self.ops = on
         self.cumulative = list(accumulate(RULES[op][0] * SCALES[int(random.random() * 5)] for op in on))
@@ -46,14 +54,16 @@ class Generator:
 
     Args:
         seed: the same seed, the same program.
+        uniform: no swarm and no duels; what campaigns are measured against.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, uniform: bool = False) -> None:
         self.random = Random(seed)
         self.seed = seed
+        self.uniform = uniform
         self.scene = Scene(self.machine())
         self.draw = Draw(self.random, self.scene, self.pick((0.99, 0.97, 0.9, 0.75)))
-        self.weights = Weights(self.random)
+        self.weights = Weights(self.random, uniform)
 
     def pick(self, options: tuple[float, ...]) -> float:
         """One of some numbers."""
@@ -163,8 +173,6 @@ class Generator:
 
     def do(self, op: str, actor: int | None = None) -> None:
         """Add a step of an operation, if there is anything to do it with."""
-        if op in ENDS:
-            return
         alive = self.scene.alive
         if actor is None:
             actor = 0 if 0 in alive and self.draw.chance(0.85) else self.random.choice(alive or [0])
@@ -180,7 +188,7 @@ class Generator:
         In a duel they make one call or two each, on the same things, against each other; in a crowd they
         do this and that.
         """
-        self.duel = self.draw.chance(0.5)
+        self.duel = not self.uniform and self.draw.chance(0.5)
         count = 2 + (self.random.random() < 0.3) + (self.random.random() < 0.1)
         made: list[ThreadSpec] = []
         start = deepcopy(self.scene)
@@ -200,7 +208,7 @@ class Generator:
         actor = alive[0] if self.draw.chance(0.7) else self.random.choice(alive)
         ops: list[str | Step] = [self.weights.draw(self.random) for _ in range(self.length())]
         others = [thread for thread in before if thread.actor is not None and thread.steps]
-        if others and self.draw.chance(0.9 if self.duel else 0.5):
+        if others and not self.uniform and self.draw.chance(0.9 if self.duel else 0.5):
             ops[0] = self.against(self.random.choice(self.random.choice(others).steps), actor)
         steps: list[Step] = []
         for op in ops:

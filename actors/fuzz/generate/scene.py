@@ -143,6 +143,7 @@ class Scene:
         self.names[name] = None
         if kind == "container":
             self.containers[name] = ContainerScene()
+            self.container_of = {group: key for group, key in self.container_of.items() if key != name}
         else:
             self.index_of[name] = step.group_index or 0
 

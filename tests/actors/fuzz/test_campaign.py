@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from actors.explore.executors import Made
 from actors.explore.failure import Switches
 from actors.fuzz import Corpus, Crew, FuzzCampaign, FuzzReport, Plan, Trial, fuzz, try_program
 from actors.fuzz.seeds import seed_programs
+from actors.fuzz.state import Pending
 from actors.fuzz.triage import Finding
+from actors.fuzz.trial import Hit
 from actors.fuzz.work import Lost, TryUnit, Unit
 from tests.actors.fuzz.test_trial import BUSY
 
 module = import_module("actors.fuzz.campaign")
 triage = import_module("actors.fuzz.triage")
+state = import_module("actors.fuzz.state")
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +33,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(module, "PROGRAMS_PER_UNIT", 2)
     patch.setattr(module, "UNITS", 3)
-    patch.setattr(module, "LOOKS_PER_BATCH", 2)
+    patch.setattr(state, "LOOKS_PER_BATCH", 2)
     patch.setattr(triage, "MOST_STEPS", 30_000)
     patch.setattr(triage, "CAUSE_ORDERS", 6)
     patch.setattr(triage, "SINGLE_ORDERS", 6)
@@ -60,10 +64,6 @@ def run(path: Path, *programs: int, crew: Crew | None = None) -> object:
     return result
 
 
-def threads(workers: int) -> Executor:
-    return ThreadPoolExecutor(workers)
-
-
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> object:
     """What a campaign of 12 programs comes to in one go, here."""
@@ -82,13 +82,13 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, straight: object) -> None:
 
 
 def test_any_executor_comes_to_the_same(tmp_path: Path, straight: object) -> None:
-    assert run(tmp_path / "c.db", 12, crew=Crew(3, threads)) == straight
+    assert run(tmp_path / "c.db", 12, crew=Crew(Made(lambda: ThreadPoolExecutor(3)))) == straight
 
 
 @pytest.mark.slow
 def test_processes_come_to_the_same(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LOOKS_PER_BATCH", 0)
+        patch.setattr(state, "LOOKS_PER_BATCH", 0)
         here, there = run(tmp_path / "a.db", 12), run(tmp_path / "b.db", 12, crew=Crew(2))
     assert here == there
 
@@ -140,8 +140,11 @@ def test_a_kernel_that_never_was_gets_its_defect_back(tmp_path: Path) -> None:
             signature="NEW", known=(), key="k", verdict="violation", invariant="J-L1", message="",
             program=BUSY, only_without=("a",),
         )  # fmt: skip
-        sitting.state.pending = []
-        sitting.settle([odd])
+        hit = Hit("k", odd.verdict, odd.invariant, "", ("", "", ""), (), ())
+        sitting.state.pending = [Pending(sitting.kernel, ("a", "b"), {}, hit)]
+        with corpus.transaction() as db:
+            sitting.settle(db, [odd])
+    assert sitting.state.pending == []
     assert sitting.state.off == ["b"] and sitting.state.kept_on == ["a"]
 
 
@@ -149,7 +152,7 @@ def test_a_mistake_of_the_emulator_is_a_finding(tmp_path: Path) -> None:
     trial = Trial(BUSY, (), 1, 1, (), "KeyError: 17")
     with Corpus(tmp_path / "c.db") as corpus:
         sitting = FuzzCampaign(corpus, plan(6), Crew())
-        sitting.conclude([trial, trial])
+        sitting.conclude([], [trial, trial], (sitting.kernel, ()))
         report = module.report_of(sitting, False)
     (mistake,) = report.mistakes
     assert mistake.message == "KeyError: 17" and report.found
@@ -171,7 +174,7 @@ def test_recorded_vectors_become_parents() -> None:
 
 def test_uniform_chance_for_comparison(tmp_path: Path) -> None:
     with Corpus(tmp_path / "c.db") as corpus:
-        report = fuzz(corpus, msgspec.structs.replace(plan(12), plain=True))
+        report = fuzz(corpus, msgspec.structs.replace(plan(12), uniform=True))
     assert report.programs == 12
 
 

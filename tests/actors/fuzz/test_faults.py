@@ -39,14 +39,15 @@ def test_a_unit_that_ends_every_worker_is_given_up() -> None:
 
 SITTING = """
     import actors.fuzz.campaign as campaign
+    import actors.fuzz.state as state
     from actors.explore.failure import Switches
     from actors.fuzz import Corpus, Plan, fuzz
 
-    campaign.PROGRAMS_PER_UNIT, campaign.UNITS, campaign.LOOKS_PER_BATCH = 1, 3, 0
+    campaign.PROGRAMS_PER_UNIT, campaign.UNITS, state.LOOKS_PER_BATCH = 1, 3, 0
     conclude = campaign.FuzzCampaign.conclude
 
-    def told(self, trials):
-        conclude(self, trials)
+    def told(self, *learned):
+        conclude(self, *learned)
         print(self.row.batch, self.row.programs, len(self.covered), len(self.corpus.kept()), flush=True)
 
     campaign.FuzzCampaign.conclude = told

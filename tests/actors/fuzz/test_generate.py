@@ -12,7 +12,7 @@ from actors.fuzz.generate import Generator, mutate, repaired
 from actors.fuzz.generate.draw import Draw
 from actors.fuzz.generate.grammar import RULES
 from actors.fuzz.generate.scene import Scene
-from actors.program import Program, Step, ThreadSpec, check_program, parse_program, write_program
+from actors.program import MachineSpec, Program, Step, ThreadSpec, check_program, parse_program, write_program
 from actors.program.steps import EXACT, read_step, write_step
 
 SEEDS = st.integers(0, 1 << 40)
@@ -67,6 +67,16 @@ def test_mutation_changes_programs() -> None:
     mutants = [mutate((each, parents[-1]), seed) for seed, each in enumerate(parents)]
     same = sum((a.setup, a.threads) == (b.setup, b.threads) for a, b in zip(parents, mutants, strict=True))
     assert same < 8
+
+
+def test_a_container_that_is_opened_again_is_another_one() -> None:
+    """The scene forgets the groups of the first; a mutant that doubles the open does not trip over them."""
+    scene = Scene(MachineSpec())
+    opened = Step("open", path="/dev/vfio/vfio", fd="C0")
+    group = Step("open", path="/dev/vfio/<group>", group_index=0, fd="G0")
+    for step in (opened, group, Step("setcont", fd="G0", container="C0"), opened, Step("unsetcont", fd="G0")):
+        scene.absorb(step, 0)
+    assert scene.container_of == {} and scene.containers["C0"].groups == []
 
 
 def test_repair_drops_what_cannot_run() -> None:
