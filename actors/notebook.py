@@ -9,21 +9,20 @@ Everything here is synchronous, so it works in a cell, whatever loop the noteboo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import Unpack
 
 from actors.draw import Undrawable, draw
-from actors.explore.explore import Campaign, prepare
-from actors.explore.faults import FaultMaker
-from actors.explore.logged import end_of, watched
+from actors.explore.explore import Campaign, How, campaign_on
+from actors.explore.logged import log_in
 from actors.explore.result import Choice, Report
 from actors.explore.run import CALM, Model
 from actors.explore.scenarios import builtin
-from actors.explore.strategies import find_strategy
+from actors.explore.strategies import Strategy
 from actors.kernel.composition import Kernel
 from actors.machine import Scenario
 from actors.program import Program
-from actors.trace.header import header
 from actors.trace.interleaving import interleaving, lines
 from actors.trace.jsonl import Log
 
@@ -60,54 +59,68 @@ class Exploration:
     def _repr_html_(self) -> str:
         """The headline and the page of the timeline, in a frame of its own."""
         try:
-            page = draw(self.log)
+            return f"<p><b>{escape(self.headline)}</b></p>{frame(self.log)}"
         except Undrawable:
             return f"<pre>{escape(repr(self))}</pre>"
-        style = f"width: 100%; height: {HEIGHT_PIXELS}px; border: 1px solid #8888"
-        frame = f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{escape(page)}"></iframe>'
-        return f"<p><b>{escape(self.headline)}</b></p>{frame}"
+
+
+def frame(log: Log) -> str:
+    """The page of the timeline, in a frame of its own.
+
+    Raises:
+        Undrawable: an extra is missing, or there is nothing to draw.
+    """
+    style = f"width: 100%; height: {HEIGHT_PIXELS}px; border: 1px solid #8888"
+    return f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{escape(draw(log))}"></iframe>'
+
+
+def html_of(report: Report) -> str:
+    """A report as a table, and below it the timeline of its failing order, if that can be run again."""
+    rows = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in facts(report))
+    table = f'<table style="text-align: left">{rows}</table>'
+    if report.failure is None or report.campaign is None:
+        return table
+    log = log_in(report.campaign, report.failure.choices, strategy=report.strategy)
+    try:
+        return table + frame(log)
+    except Undrawable:
+        return table + f"<pre>{escape(chr(10).join(lines(interleaving(log.events, report.message))))}</pre>"
+
+
+def facts(report: Report) -> Iterator[tuple[str, str]]:
+    """What a report says, each fact with its name."""
+    yield "program", f"{report.program} on {report.kernel}"
+    covered = ", all that there are" if report.complete else ""
+    yield "orders", f"{report.schedules:,} by {report.strategy}{covered}"
+    yield "result", report.invariant or report.verdict
+    if report.verdict != "ok":
+        yield "what", report.message
+        yield "found in order", f"{report.schedules_to_first_failure or 0:,}"
+        yield "preemptions", f"{report.preemptions}"
+    if report.known_as:
+        yield "known as", report.known_as
+    for finding in report.findings:
+        yield "noted", f"{finding.invariant}: {finding.message}"
 
 
 def explore(
     subject: Program | Scenario | Model | str,
     kernel: Kernel | str = "fixed",
-    strategy: str = "portfolio",
+    strategy: Strategy | str | None = None,
     schedules: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    *,
-    faults: FaultMaker | None = None,
-    **options: Any,
+    **how: Unpack[How],
 ) -> Exploration:
     """Run a program in many orders, as :func:`actors.explore.explore` does, and keep the one that matters.
 
-    Args:
-        subject: a program, the name of a built-in one, or an async function of a machine.
-        kernel: what it runs on.
-        strategy: who chooses the orders.
-        schedules: the most orders to run.
-        seconds: time after which no other order is begun.
-        seed: the same seed, the same orders.
-        faults: which failure points fail.
-        options: for a scenario, the ``spec`` of its machine.
+    The subject may also be the name of a built-in program.
     """
-    model = prepare(builtin(subject) if isinstance(subject, str) else subject, kernel, **options)
-    campaign = Campaign(model, find_strategy(strategy, seed), faults)
+    found = builtin(subject) if isinstance(subject, str) else subject
+    campaign = campaign_on(found, kernel, strategy, seed, **how)
     report = campaign.run(schedules, seconds)
-    return Exploration(report, log_of(campaign, report, seed))
-
-
-def log_of(campaign: Campaign, report: Report, seed: int) -> Log:
-    """Run the order that matters again, with everything recorded."""
-    model: Any = campaign.model
     choices = report.failure.choices if report.failure is not None else calm(campaign)
-    result, events = watched(campaign, choices)
-    program = getattr(model, "program", None)
-    head = header(
-        model.kernel, name=model.name, program=program if program and program.setup else None,
-        choices=choices, strategy=report.strategy, seed=seed,
-    )  # fmt: skip
-    return Log(head, events, end_of(result, len(events)))
+    return Exploration(report, log_in(campaign, choices, strategy=report.strategy, seed=seed))
 
 
 def calm(campaign: Campaign) -> tuple[Choice, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from actors.cli.exits import BadInput
+from actors.program import not_written
 
 if TYPE_CHECKING:
     from actors.report import Summary
@@ -50,7 +50,7 @@ def write_outputs(summary: Summary, ci: bool, **asked: str | None) -> None:
         asked: format -> file.
 
     Raises:
-        BadInput: a file cannot be written.
+        ProgramError: a file cannot be written.
     """
     from actors import report  # noqa: PLC0415 - only where it is asked for
 
@@ -67,14 +67,15 @@ def write(path: Path, text: str, mode: str = "w") -> None:
     """Write a file, and the folders that it needs.
 
     Raises:
-        BadInput: it cannot be written.
+        ProgramError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)
     except OSError as problem:
-        raise BadInput(f"{path}: {problem.strerror or problem}") from None
+        raise not_written(path, problem) from None
 
 
 __all__ = ["OPTIONS", "output_options", "write_outputs"]

@@ -16,7 +16,7 @@ from actors.explore.failure import save_failure
 from actors.fuzz import Corpus, regression_test
 from actors.fuzz.corpus import KeptFailure
 from actors.fuzz.tidy import merge, minimise
-from actors.program import dump_program, write_program
+from actors.program import dump_program, not_written, write_program
 
 EPILOG = """\b
 Examples:
@@ -192,7 +192,7 @@ def export(folder: Path, path: Path) -> int:
         for kept in failures:
             write(folder, kept)
     except OSError as problem:
-        raise BadInput(f"{folder}: {problem.strerror or problem}") from None
+        raise not_written(folder, problem) from None
     print_line(f"{plural(len(failures), 'failure')} written to {folder}.")
     return ExitCode.OK
 

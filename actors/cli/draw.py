@@ -10,6 +10,7 @@ import click
 from actors.cli.exits import BadInput
 from actors.cli.tables import plural, print_line
 from actors.draw import FORMS, SUFFIXES, draw, form_of
+from actors.program import not_written
 
 if TYPE_CHECKING:
     from actors.trace.jsonl import Log
@@ -112,4 +113,4 @@ def write(output: str, picture: str) -> None:
     try:
         Path(output).write_text(picture, encoding="utf-8")
     except OSError as problem:
-        raise BadInput(f"{output}: open: {problem.strerror or problem}") from None
+        raise not_written(output, problem) from None

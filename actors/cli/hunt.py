@@ -8,7 +8,7 @@ from itertools import groupby
 import click
 
 from actors.cli.tables import plural, print_command, print_line, width
-from actors.explore.result import Explanation, Report
+from actors.explore.result import Explanation, Finding, Report
 from actors.kernel.catalogue import find_piece
 from actors.trace.interleaving import lines
 
@@ -35,6 +35,21 @@ def print_failures(reports: Sequence[Report]) -> None:
         for kind in kinds[BLOCKS:]:
             print_line(f"{title(kind[0])}{known_words(kind[0])}{also(kind[1:])}", 2)
             print_command(f"tcemu replay {kind[0].failure_file}", 4)
+
+
+def print_races(reports: Sequence[Report]) -> None:
+    """Tell each data race once, and which rows have it."""
+    races: dict[str, list[tuple[Report, Finding]]] = {}
+    for report in reports:
+        for finding in report.findings:
+            if finding.invariant == "race":
+                races.setdefault(finding.kind, []).append((report, finding))
+    for (report, finding), *others in races.values():
+        print_line()
+        print_line(
+            f"race in {report.program} on {report.kernel}{also([other for other, _ in others])}", bold=True
+        )
+        print_line(finding.message, 2)
 
 
 def kinds_of(reports: Sequence[Report]) -> list[list[Report]]:
@@ -116,4 +131,4 @@ def print_cause(slug: str | None) -> None:
     print_command(f"tcemu defects show {slug}")
 
 
-__all__ = ["named", "print_cause", "print_explanation", "print_failure", "print_failures"]
+__all__ = ["named", "print_cause", "print_explanation", "print_failure", "print_failures", "print_races"]

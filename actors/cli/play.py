@@ -156,7 +156,8 @@ def find_stream(name: str) -> Stream:
     if name in streams:
         return load_stream(streams[name])
     if not Path(name).exists() and "/" not in name and ".json" not in name:
-        raise BadInput(f"no file and no built-in stream {name!r}{nearest(name, streams)}")
+        hint = nearest(name, streams) or f"; there are {', '.join(streams)}"
+        raise BadInput(f"no file and no built-in recording {name!r}{hint}")
     return load_stream(name)
 
 

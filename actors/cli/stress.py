@@ -12,7 +12,7 @@ from actors.cli.ci import OPTIONS, output_options, write_outputs
 from actors.cli.clients import Client
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
-from actors.cli.hunt import named, print_failures
+from actors.cli.hunt import named, print_failures, print_races
 from actors.cli.options import json_option, kernel_option, switches
 from actors.cli.shelf import Running, run_shelf
 from actors.cli.subjects import Subject, everything, find_subject, kernels_of
@@ -125,6 +125,7 @@ class NumberOrAll(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
     "--choices", type=click.IntRange(0), metavar="N", help="With --after: from after its first N choices."
 )
 @click.option("--linear", is_flag=True, help="Also look for a sequential order that explains all answers.")
+@click.option("--races", is_flag=True, help="Also look for data races; a quarter slower.")
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: one a CPU]")
 @click.option("--dask", metavar="ADDRESS", help="Spread over a Dask cluster, tcp://HOST:PORT.")
 @click.option(
@@ -300,6 +301,7 @@ def go_on_after(
         failure.fail,
         after=beginning,
         linear=how["linear"],
+        races=how["races"],
     )
 
 
@@ -337,6 +339,7 @@ def show(done: Sequence[tuple[Unit, Report]]) -> None:
     print_table(COLUMNS, [row(unit, report) for unit, report in done])
     reports = [report for _, report in done]
     print_failures(reports)
+    print_races(reports)
     complete = sum(report.complete for report in reports)
     broken = [(unit, report) for unit, report in done if report.verdict != "ok"]
     expected = sum(bool(unit.expected) and not surprising(unit, report) for unit, report in broken)
@@ -377,5 +380,5 @@ def outcome_of(report: Report) -> tuple[str, str]:
     if report.verdict != "ok":
         preempted = f", {plural(report.preemptions, 'preemption')}" if report.preemptions is not None else ""
         return f"{named(report)} in order {report.schedules_to_first_failure:,}{preempted}", "red"
-    noted = ", ".join(finding.invariant for finding in report.findings)
+    noted = ", ".join(dict.fromkeys(finding.invariant for finding in report.findings))
     return (f"ok, noted {noted}", "yellow") if noted else ("ok", "green")

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from actors.check import Oracles
 from actors.cli.clients import KILLS, Client, kills
 from actors.cli.exits import BadInput
 from actors.cli.subjects import Subject
-from actors.explore import Report, Result, capture, prepare, save_failure
+from actors.explore import Report, Result, capture, observers, prepare, save_failure
 from actors.explore.arena import STEP_BUDGET, Arena
 from actors.explore.client import KilledClient
 from actors.explore.explain import explain
@@ -28,7 +27,6 @@ from actors.explore.result import Choice, Finding
 from actors.explore.scenario import Function
 from actors.explore.strategies import After, Strategy, find_strategy
 from actors.kernel.composition import Kernel
-from actors.linear import Linear
 from actors.program import Program
 
 FAILURES = Path(".tcemu") / "failures"
@@ -57,6 +55,7 @@ class Unit(NamedTuple):
         after: decisions after which the strategy begins to choose.
         expected: what its program says will come out: ``ok``, a verdict, an invariant; "" for nothing.
         linear: also look for a sequential order that explains all answers.
+        races: also look for data races.
     """
 
     subject: Subject | KilledClient
@@ -71,6 +70,7 @@ class Unit(NamedTuple):
     after: tuple[Choice, ...] = ()
     expected: str = ""
     linear: bool = False
+    races: bool = False
 
     @property
     def name(self) -> str:
@@ -112,8 +112,7 @@ class Part:
         options: dict[str, Any] = {}
         if not isinstance(self.subject, Program | KilledClient):
             options["name"] = self.unit.name
-        oracles = Linear() if self.unit.linear else Oracles
-        model = prepare(self.subject, kernel, oracles, **options)
+        model = prepare(self.subject, kernel, observers(self.unit.linear, self.unit.races), **options)
         return Campaign(model, self.unit.chooser(), self.faults.maker(), self.budget)
 
     @property

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from actors.trace import schema as s
-from actors.trace.freed import freed
 from actors.trace.interleaving import Table, interleaving
 from actors.trace.jsonl import Log
 from actors.trace.query import by_step
+from actors.trace.reason import reason_of
 from actors.trace.tree import outcomes_of
 
 
 def table_of(log: Log, most: int) -> Table:
     """The steps that matter, at most so many."""
-    message = log.end.message if log.end is not None else ""
-    return interleaving(log.events, message, most, freed(log, message))
+    invariant, message = (log.end.invariant, log.end.message) if log.end is not None else ("", "")
+    return interleaving(log.events, message, most, reason_of(log, invariant, message).racing)
 
 
 def with_causes(log: Log, steps: set[int]) -> list[s.Event]:

@@ -9,6 +9,7 @@ from actors.trace import schema as s
 from actors.trace.interleaving import OBJECT, blamed, meetings_of, racing_of
 from actors.trace.jsonl import Log
 from actors.trace.query import about, object_of, part_of
+from actors.trace.reason import reason_of
 from actors.trace.text import changes
 
 MOST_EXPLAINED: Final = 40
@@ -23,7 +24,7 @@ class Problem(NamedTuple):
         grave: an invariant is broken or the kernel has crashed; False for a warning.
         title: in a word: ``J-Q1``, ``deadlock``.
         message: one sentence with its numbers.
-        accesses: what explains it, as an oracle tells it.
+        accesses: what explains it, as an oracle tells it, or as who holds what does.
         racing: the rows at which two threads met at what it is about; or none.
     """
 
@@ -48,7 +49,7 @@ def problems(log: Log) -> list[Problem]:
     if not found:
         return found
     meetings = meetings_of(events)
-    explained = [explain(problem, events, meetings, rows) for problem in found[:MOST_EXPLAINED]]
+    explained = [explain(problem, log, meetings, rows) for problem in found[:MOST_EXPLAINED]]
     return explained + found[MOST_EXPLAINED:]
 
 
@@ -64,16 +65,28 @@ def problem_of(row: int, event: s.Event) -> Problem:
     return Problem(row, False, "WARN", event.message, (), ())
 
 
-def explain(problem: Problem, events: Sequence[s.Event], meetings: set[int], rows: dict[int, int]) -> Problem:
-    """Find the two accesses that made it: to what it names, or else to what anything before it names."""
-    event, until = events[problem.row], events[: problem.row + 1]
+def explain(problem: Problem, log: Log, meetings: set[int], rows: dict[int, int]) -> Problem:
+    """Find what explains it: who holds what, or else the two accesses that made it."""
+    until = log.events[: problem.row + 1]
+    reason = reason_of(log._replace(events=until), problem.title, problem.message, problem.accesses)
+    problem = problem._replace(accesses=reason.facts)
+    if reason.racing is not None:
+        return problem._replace(racing=tuple(rows[step] for step in reason.racing))
+    return problem._replace(racing=raced(problem, until, meetings, rows))
+
+
+def raced(
+    problem: Problem, until: Sequence[s.Event], meetings: set[int], rows: dict[int, int]
+) -> tuple[int, ...]:
+    """The two accesses to what it names that made it, or else to what the event is about."""
+    event = until[problem.row]
     named = tuple(OBJECT.findall(problem.message)) or blamed([event], "")
     if not named and (subject := object_of(event)):
         named = (subject,)
     found = taken_away(until, event, named) if isinstance(event, s.Oops) else ()
     if not found and named:
         found = tuple(rows[step] for step in racing_of(until, meetings, named))
-    return problem._replace(racing=found)
+    return found
 
 
 def taken_away(until: Sequence[s.Event], crash: s.Oops, named: Sequence[str]) -> tuple[int, ...]:

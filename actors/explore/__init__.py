@@ -1,7 +1,7 @@
 """Searching orders: running a program under many schedules, shortening and replaying what fails."""
 
 from actors.explore.beside import explore_async
-from actors.explore.explore import explore, prepare
+from actors.explore.explore import explore, observers, prepare
 from actors.explore.failure import Failure, capture, load_failure, replay, save_failure
 from actors.explore.logged import log_of
 from actors.explore.result import Choice, Finding, Report, Result
@@ -51,6 +51,7 @@ __all__ = [
     "find_strategy",
     "load_failure",
     "log_of",
+    "observers",
     "prepare",
     "replay",
     "run_once",

@@ -81,5 +81,5 @@ class Arena(BareRuntime):
     def changed(self, guard: Guard) -> None:
         """Remember which step completed something that others wait for."""
         super().changed(guard)
-        if self.every and isinstance(guard, Completion) and guard.done:
+        if self.every and type(guard) is Completion and guard.done:
             self.completed.setdefault(guard.name, self.now)

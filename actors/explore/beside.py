@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import trio
 
-from actors.check import Oracles
 from actors.explore.client import KilledClient
-from actors.explore.explore import DEFAULT_SCHEDULES, Campaign, prepare
-from actors.explore.faults import FaultMaker
+from actors.explore.explore import DEFAULT_SCHEDULES, How, campaign_on
 from actors.explore.result import Report
 from actors.explore.run import Model
-from actors.explore.strategies import Strategy, find_strategy
-from actors.explore.verdicts import OracleMaker
+from actors.explore.strategies import Strategy
 from actors.kernel.composition import Kernel
 from actors.machine import Scenario
 from actors.program import Program
@@ -29,10 +26,7 @@ async def explore_async(
     schedules: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    *,
-    oracles: OracleMaker = Oracles,
-    faults: FaultMaker | None = None,
-    **options: Any,
+    **how: Unpack[How],
 ) -> Report:
     """Explore, and let other tasks have their turns; the same report as that of ``explore``.
 
@@ -40,10 +34,9 @@ async def explore_async(
     take does not count as ``seconds``.
 
     Raises:
-        trio.Cancelled: what was found so far is lost; hold a :class:`Campaign` where that matters.
+        trio.Cancelled: what was found so far is lost; hold a ``Campaign`` where that matters.
     """
-    chosen = strategy if isinstance(strategy, Strategy) else find_strategy(strategy or "portfolio", seed)
-    campaign = Campaign(prepare(subject, kernel, oracles, **options), chosen, faults)
+    campaign = campaign_on(subject, kernel, strategy, seed, **how)
     most = schedules if schedules is not None or seconds is not None else DEFAULT_SCHEDULES
     while not campaign.done(most):
         left = None if seconds is None else seconds - campaign.seconds
@@ -52,7 +45,7 @@ async def explore_async(
         slice_end = campaign.orders + SLICE
         campaign.go_on(slice_end if most is None else min(slice_end, most), left)
         await trio.lowlevel.checkpoint()
-    return campaign.report()
+    return campaign.shown(campaign.report())
 
 
 __all__ = ["explore_async"]

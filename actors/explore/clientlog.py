@@ -10,7 +10,7 @@ from actors.execute.play import PlayResult, play, play_together
 from actors.explore.logged import LogDivergence, both_texts
 from actors.kernel.composition import Kernel
 from actors.machine import MachineObserver
-from actors.program import ProgramError, Stream, builtin_streams, load_stream
+from actors.program import ProgramError, Stream, builtin_streams, load_stream, not_written
 from actors.trace.follow import Follower
 from actors.trace.header import digest_of, kernel_of
 from actors.trace.logfile import LogFile
@@ -71,7 +71,7 @@ def logged_play(
             log.close()
             return results
     except OSError as problem:
-        raise ProgramError(str(path), "open", problem.strerror or str(problem)) from None
+        raise not_written(path, problem) from None
 
 
 def play_log(

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from actors.explore.failure import Failure
 from actors.explore.logged import logged
 from actors.explore.result import Explanation
 from actors.explore.run import Model
 from actors.trace import schema as s
-from actors.trace.freed import freed
-from actors.trace.interleaving import blamed, change_text, interleaving, short_operation
+from actors.trace.interleaving import change_text, interleaving, short_operation
 from actors.trace.jsonl import Log
 from actors.trace.query import object_of
+from actors.trace.reason import reason_of
 from actors.trace.text import changes
-from actors.trace.why import why
 
 ROWS = 14
 """Rows of a table that is one of several."""
-
-HOLDERS_EXPLAIN = ("J-Q", "J-M", "J-L", "J-K4")
-"""Invariants whose breach is that something is still held, or not held any more."""
 
 
 def explain(
@@ -43,22 +37,9 @@ def explain(
 def explained(log: Log, accesses: tuple[str, ...] = (), most: int = ROWS) -> Explanation:
     """Find what matters in the log of a failing run."""
     message, invariant = (log.end.message, log.end.invariant) if log.end is not None else ("", "")
-    found = freed(log, message)
-    table = interleaving(log.events, message, most, found)
-    facts = accesses
-    if not facts and not found and invariant.startswith(HOLDERS_EXPLAIN):
-        facts = tuple(holders(log, message))
-        table = table._replace(racing=()) if facts else table
-    return Explanation(table, facts or tuple(fact(log, step) for step in table.racing))
-
-
-def holders(log: Log, message: str) -> Iterator[str]:
-    """Who holds the references to what the complaint names."""
-    named = blamed((), message)
-    for name in named:
-        for count, held in sorted(why(log, name).holders.items()):
-            who = ", ".join(f"{holder} ({n} times)" if n != 1 else holder for holder, n in held.items())
-            yield f"{count} is {sum(held.values())}, held by {who}" if held else f"{count} is 0"
+    reason = reason_of(log, invariant, message, accesses)
+    table = interleaving(log.events, message, most, reason.racing)
+    return Explanation(table, reason.facts or tuple(fact(log, step) for step in table.racing))
 
 
 def fact(log: Log, step: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from actors.check import Oracles
 from actors.explore.arena import STEP_BUDGET, Arena
@@ -15,12 +16,12 @@ from actors.explore.result import Finding, Report, Result
 from actors.explore.run import Model, Prepared
 from actors.explore.scenario import PreparedScenario
 from actors.explore.shrink import shrink
-from actors.explore.strategies import Abandoned, Strategy, Trail, find_strategy
+from actors.explore.strategies import Abandoned, RandomWalk, Strategy, Trail, find_strategy
 from actors.explore.verdicts import OracleMaker
 from actors.kernel.composition import Kernel
 from actors.linear import Linear
 from actors.machine import Scenario
-from actors.program import Program
+from actors.program import MachineSpec, Program
 from actors.runtime.core import Chooser
 from actors.runtime.errors import EmulatorError
 
@@ -31,6 +32,28 @@ Progress = Callable[[int], None]
 """Told, now and then, how many orders have been run."""
 
 
+class How(TypedDict, total=False):
+    """What else can be said of a search.
+
+    Attributes:
+        oracles: who looks for broken invariants.
+        linear: also look for a sequential order that explains all answers (``actors.linear``).
+        races: also look for data races; costs about a quarter of the speed.
+        faults: which failure points fail.
+        budget: steps that one order may take.
+        spec: for a scenario, what its machine is made of.
+        name: for a scenario, its name in reports.
+    """
+
+    oracles: OracleMaker
+    linear: bool
+    races: bool
+    faults: FaultMaker | None
+    budget: int
+    spec: MachineSpec | None
+    name: str
+
+
 def explore(
     subject: Program | Scenario | KilledClient | Model,
     kernel: Kernel | str = "fixed",
@@ -39,12 +62,8 @@ def explore(
     seconds: float | None = None,
     seed: int = 0,
     *,
-    oracles: OracleMaker = Oracles,
-    linear: bool = False,
-    faults: FaultMaker | None = None,
-    budget: int = STEP_BUDGET,
     progress: Progress | None = None,
-    **options: Any,
+    **how: Unpack[How],
 ) -> Report:
     """Run a program under many orders and report the first that fails, shortened.
 
@@ -56,12 +75,8 @@ def explore(
         schedules: the most orders to run.
         seconds: wall time after which no other order is begun. It can end a campaign, never steer it.
         seed: the same seed gives the same orders.
-        oracles: who looks for broken invariants.
-        linear: also look for a sequential order that explains all answers (``actors.linear``).
-        faults: which failure points fail.
-        budget: steps that one order may take.
         progress: told now and then how many orders have been run.
-        options: for a scenario, the ``spec`` of its machine.
+        how: oracles, linear, races, faults, budget, spec, name; see :class:`How`.
 
     Raises:
         UnknownStrategy, UnknownPiece, Conflict: bad names.
@@ -70,9 +85,35 @@ def explore(
         KeyboardInterrupt: whoever wants to keep what was found so far makes a :class:`Campaign`, whose
             :meth:`~Campaign.report` can be asked at any time.
     """
-    model = prepare(subject, kernel, Linear() if linear else oracles, **options)
+    campaign = campaign_on(subject, kernel, strategy, seed, **how)
+    return campaign.shown(campaign.run(schedules, seconds, progress))
+
+
+def campaign_on(
+    subject: Program | Scenario | KilledClient | Model,
+    kernel: Kernel | str = "fixed",
+    strategy: Strategy | str | None = None,
+    seed: int = 0,
+    *,
+    oracles: OracleMaker = Oracles,
+    linear: bool = False,
+    races: bool = False,
+    faults: FaultMaker | None = None,
+    budget: int = STEP_BUDGET,
+    **options: Any,
+) -> Campaign:
+    """The campaign that :func:`explore` runs, before its first order."""
+    model = prepare(subject, kernel, observers(linear, races, oracles), **options)
     chosen = strategy if isinstance(strategy, Strategy) else find_strategy(strategy or "portfolio", seed)
-    return Campaign(model, chosen, faults, budget).run(schedules, seconds, progress)
+    return Campaign(model, chosen, faults, budget)
+
+
+def observers(linear: bool, races: bool, oracles: OracleMaker = Oracles) -> OracleMaker:
+    """Who looks: with ``linear`` the sequential model too, with ``races`` the race detector too."""
+    if linear:
+        return Linear(races=races)
+    maker: Callable[..., Oracles] = oracles
+    return partial(maker, races=True) if races else oracles
 
 
 def prepare(
@@ -107,7 +148,7 @@ class Campaign:
         orders: orders run so far.
         points: the most steps that one order took.
         seconds: time they took.
-        findings: what was noted without ending an order, each invariant once.
+        findings: what was noted without ending an order, each kind once.
         failure: the first failing order, as it was found.
         exhausted: whether the strategy has no other order to run.
     """
@@ -170,7 +211,7 @@ class Campaign:
         self.orders += 1
         self.points = max(self.points, result.steps)
         for finding in result.findings:
-            self.findings.setdefault(finding.invariant, finding)
+            self.findings.setdefault(finding.kind, finding)
         if not result.ok:
             self.failure = result
 
@@ -250,5 +291,10 @@ class Campaign:
             estimate=getattr(self.strategy, "estimate", None),
         )
 
+    def shown(self, report: Report) -> Report:
+        """The report, which in a notebook shows the timeline of its failing order."""
+        report.__dict__["campaign"] = Campaign(self.model, RandomWalk(), self.faults, self.budget)
+        return report
 
-__all__ = ["Campaign", "explore", "prepare"]
+
+__all__ = ["Campaign", "How", "campaign_on", "explore", "prepare"]

@@ -32,7 +32,7 @@ from actors.kernel.generations import GENERATIONS
 from actors.linear import Linear
 from actors.linear.oracle import INVARIANT as LINEARIZABILITY
 from actors.machine import Scenario
-from actors.program import Program, ProgramError, parse_exact, write_program
+from actors.program import Program, ProgramError, not_read, parse_exact, write_program
 from actors.program.errors import show
 from actors.trace.header import emulator_version
 
@@ -270,7 +270,7 @@ def load_failure(path: str | Path) -> Failure:
     try:
         return parse_failure(Path(path).read_bytes(), file)
     except OSError as problem:
-        raise ProgramError(file, "open", problem.strerror or str(problem)) from None
+        raise not_read(file, problem) from None
 
 
 def parse_failure(data: bytes, file: str) -> Failure:

@@ -17,11 +17,10 @@ from actors.explore.explore import Campaign, prepare
 from actors.explore.failure import Failure, parse_failure
 from actors.explore.recorder import Recorder as Decisions
 from actors.explore.result import Choice, Result
-from actors.explore.run import CALM, Model
+from actors.explore.run import CALM, Model, Prepared
 from actors.explore.strategies import Replay, ReplayDivergence
 from actors.explore.strategies.random import RandomWalk
 from actors.explore.verdicts import OracleMaker
-from actors.kernel.catalogue import find_kernel
 from actors.kernel.composition import Kernel
 from actors.machine import Scenario
 from actors.program import Program, ProgramError, parse_exact
@@ -90,12 +89,26 @@ def log_of(
     Raises:
         ReplayDivergence: the choices do not fit.
     """
-    whole = find_kernel(kernel) if isinstance(kernel, str) else kernel
-    campaign = Campaign(prepare(subject, whole, **options), RandomWalk())
-    decisions = Decisions(Replay(result.choices))
+    campaign = Campaign(prepare(subject, kernel, **options), RandomWalk())
+    return log_in(campaign, result.choices)
+
+
+def log_in(campaign: Campaign, choices: Sequence[Choice], **how: Any) -> Log:
+    """Run one order of a campaign again and return everything that happened in it.
+
+    Args:
+        campaign: in which the order was run.
+        choices: its decisions.
+        how: further fields of the header.
+
+    Raises:
+        ReplayDivergence: the choices do not fit.
+    """
+    model: Any = campaign.model
+    decisions = Decisions(Replay(choices))
     again, events = followed(campaign, decisions)
-    program = subject if isinstance(subject, Program) else None
-    head = header(whole, name=campaign.model.name, program=program, choices=result.choices)
+    program = model.program if type(model) is Prepared else None
+    head = header(model.kernel, name=model.name, program=program, choices=choices, **how)
     return Log(head, events, end_of(again, len(events), decisions.digest))
 
 
@@ -261,4 +274,4 @@ def event_text(event: Event) -> str:
     return f"{event.thread} in {event.actor or 'no actor'}: {what_happened(event)}"
 
 
-__all__ = ["LogDivergence", "both_texts", "end_of", "log_of", "logged", "replay_log", "watched"]
+__all__ = ["LogDivergence", "both_texts", "end_of", "log_in", "log_of", "logged", "replay_log", "watched"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -13,10 +13,15 @@ RECORDED_ONLY = frozenset({"J-A1", "J-A2", "J-A3"})
 
 
 class Finding(NamedTuple):
-    """A breach of an invariant that does not end a run."""
+    """A breach of an invariant that does not end a run; ``race`` is one too."""
 
     invariant: str
     message: str
+
+    @property
+    def kind(self) -> str:
+        """What makes two of them one: the invariant, of races also the variable."""
+        return self.message.partition(": ")[0] if self.invariant == "race" else self.invariant
 
 
 class Choice(NamedTuple):
@@ -87,7 +92,7 @@ class Explanation(msgspec.Struct, frozen=True):
         return {"interleaving": as_json(self.table), "facts": list(self.facts)}
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a campaign came to; the fields of ``tcemu stress --json``.
 
     Attributes:
@@ -111,8 +116,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         places: of kill points or failure points that were tried in turn: in how many of them every
             order was covered, and how many they are; None for a search of one thing.
         explanation: why the failing order failed.
+        campaign: what can run the failing order again, where ``explore`` has just come from; it is no part
+            of the value, and is left behind when a report is copied or sent.
     """
 
+    campaign: ClassVar[Any] = None
     program: str
     kernel: str
     strategy: str
@@ -139,6 +147,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in hidden}
         values |= {"findings": [finding._asdict() for finding in self.findings]}
         return values if self.explanation is None else values | self.explanation.as_json()
+
+    def _repr_html_(self) -> str:
+        """What came out as a table, and the timeline of the failing order, for a notebook."""
+        from actors.notebook import html_of  # noqa: PLC0415 - the way up, which notebooks alone take
+
+        return html_of(self)
 
 
 __all__ = ["RECORDED_ONLY", "Choice", "Finding", "Report", "Result"]

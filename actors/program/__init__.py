@@ -15,7 +15,7 @@ from actors.program.codec import (
     parse_program,
     save_program,
 )
-from actors.program.errors import ProgramError, Refusal
+from actors.program.errors import ProgramError, Refusal, not_read, not_written
 from actors.program.ops import OPS, allowed_results, arguments, regions_of
 from actors.program.programs import write_program
 from actors.program.steps import read_step, write_step
@@ -56,6 +56,8 @@ __all__ = [
     "load_programs",
     "load_stream",
     "load_vectors",
+    "not_read",
+    "not_written",
     "parse_address",
     "parse_exact",
     "parse_program",

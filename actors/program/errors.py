@@ -32,6 +32,16 @@ class ProgramError(ValueError):
         return type(self), (self.file, self.place, self.message)
 
 
+def not_read(file: object, problem: Exception) -> ProgramError:
+    """The error for a file that cannot be read."""
+    return ProgramError(str(file), "cannot be read", getattr(problem, "strerror", None) or str(problem))
+
+
+def not_written(file: object, problem: OSError) -> ProgramError:
+    """The error for a file that cannot be written, which is as much the user's to mend."""
+    return ProgramError(str(file), "cannot be written", problem.strerror or str(problem))
+
+
 class Refusal(ValueError):
     """A value is not what its field takes; collects the path on the way out."""
 

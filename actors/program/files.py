@@ -15,7 +15,7 @@ from typing import IO, cast
 
 import msgspec
 
-from actors.program.errors import ProgramError
+from actors.program.errors import ProgramError, not_read
 
 DOCUMENT_BYTES = 64 << 20
 LINE_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
     except (OSError, ValueError) as error:
         if isinstance(error, ProgramError):
             raise
-        raise ProgramError(file, "open", getattr(error, "strerror", None) or str(error)) from None
+        raise not_read(file, error) from None
 
 
 def read_document(path: str | Path) -> object:

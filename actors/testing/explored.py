@@ -15,19 +15,20 @@ from actors.explore import PreparedScenario, Report, find_strategy, prepare
 from actors.explore.explore import Campaign
 from actors.explore.failure import Switches
 from actors.explore.faults import FailByChoice
-from actors.explore.logged import watched
+from actors.explore.logged import log_in
 from actors.explore.run import Model
 from actors.explore.strategies import Lenient, Replay, ReplayDivergence
 from actors.kernel.composition import Kernel
 from actors.machine import Machine, Scenario
-from actors.program import MachineSpec, Program
+from actors.program import MachineSpec, Program, ProgramError
 from actors.runtime.errors import EmulatorError, ScenarioError
 from actors.testing.collecting import PROPERTY
 from actors.testing.failures import FailingOrder, load_order, save_order
-from actors.testing.options import FAILURES, SCHEDULES, SEED, STRATEGY, Options
+from actors.testing.options import FAILURES, LOGS, SCHEDULES, SEED, STRATEGY, Options
 from actors.testing.plugin import EXPLORE_KEYS, MEMORY, ORDER, machine_changes
 from actors.testing.wanted import guarded, seed_of, subject_of
 from actors.trace.interleaving import interleaving, lines
+from actors.trace.jsonl import Log, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -200,18 +201,30 @@ class Explorer:
         """What broke, in which order, and what to type next."""
         failure = report.failure
         assert failure is not None
-        _, events = watched(campaign, failure.choices)
+        log = log_in(campaign, failure.choices, strategy=report.strategy, seed=seed)
         source = f" (seed {seed})" if self.recorded(campaign.model) is None else ", as recorded"
         told = [
             f"{report.invariant or report.verdict} on {report.kernel}: {came_to(report)}{source}",
             *("  " + line for line in report.message.splitlines()),
             "",
-            *lines(interleaving(events, report.message)),
+            *lines(interleaving(log.events, report.message)),
             "",
             "run this order again:",
             f"  pytest {shlex.quote(self.node())} --tcemu-replay={shlex.quote(relative(file, self.folder))}",
         ]
-        return "\n".join(told)
+        return "\n".join(told + self.logged(log, file))
+
+    def logged(self, log: Log, file: Path) -> list[str]:
+        """Keep the log of a failing order where logs are wanted, and say how to look at it."""
+        if self.options[LOGS] is None:
+            return []
+        path = self.folder / self.options[LOGS] / file.with_suffix(".jsonl").name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_log(path, log)
+        except (OSError, ProgramError) as problem:
+            return [f"its log is not kept: {problem}"]
+        return ["look at it:", f"  tcemu draw {shlex.quote(relative(path, self.folder))}"]
 
     def node(self) -> str:
         """The test as one types it here."""

@@ -79,12 +79,13 @@ def words(text: str) -> tuple[str, ...]:
     return names
 
 
-SEED, SCHEDULES, STRATEGY, KERNEL, FAILURES, REPLAY, JSON = OPTIONS = (
+SEED, SCHEDULES, STRATEGY, KERNEL, FAILURES, LOGS, REPLAY, JSON = OPTIONS = (
     Option("seed", "N", "the same seed, the same orders (0)", number_from(0), 0),
     Option("schedules", "N", "orders to run for each explored test (200)", number_from(1), 200),
     Option("strategy", "NAME", "who chooses the orders (portfolio)", word, "portfolio"),
     Option("kernel", "NAME,...", "kernels to run on; may be repeated (fixed)", words, ("fixed",), True),
     Option("failures", "DIR", "where failing orders are kept (.tcemu/failures)", word, ".tcemu/failures"),
+    Option("logs", "DIR", "keep the log of each failing order, for tcemu draw and tcemu log", word, None),
     Option("replay", "FILE", "run the failing order in FILE again, and no other test", word, None),
     Option("json", "FILE", "write what each explored test came to as JSON", word, None),
 )

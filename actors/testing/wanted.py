@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,7 +92,7 @@ def guarded(scenario: Scenario) -> Scenario:
         except pytest.xfail.Exception:
             raise
         except pytest.fail.Exception as problem:
-            raise AssertionError(problem.msg).with_traceback(problem.__traceback__) from problem
+            raise AssertionError(problem.msg).with_traceback(shown(problem.__traceback__)) from problem
         except Exception as problem:
             if isinstance(problem, JUDGED) or foreign(problem, machine.core) is not None:
                 raise
@@ -99,6 +100,16 @@ def guarded(scenario: Scenario) -> Scenario:
             raise AssertionError(what).with_traceback(problem.__traceback__) from problem
 
     return guard
+
+
+def shown(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames that hide themselves, as those of ``pytest.fail`` do."""
+    if trace is None:
+        return None
+    rest = shown(trace.tb_next)
+    if trace.tb_frame.f_locals.get("__tracebackhide__"):
+        return rest
+    return TracebackType(rest, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 JUDGED = (*ENDINGS, AssertionError, KernelError, TaskKilled, EmulatorError)

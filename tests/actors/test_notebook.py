@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from html import unescape
 
 import pytest
 
 from actors import Machine
+from actors.explore import explore as plain_explore
+from actors.explore import explore_async
+from actors.explore.scenarios import builtin
 from actors.notebook import explore
 
 
@@ -23,6 +27,33 @@ def test_a_failure_shows_its_timeline() -> None:
     inside = page.partition('srcdoc="')[2].rpartition('"></iframe>')[0]
     assert '"' not in inside
     assert unescape(inside).lstrip().lower().startswith("<!doctype html>")
+
+
+def test_a_plain_report_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = plain_explore(builtin("map-vs-unregister"), "v6.12", schedules=50)
+    page = report._repr_html_()
+    assert page.startswith("<table") and "<td>J-R2</td>" in page and "map-vs-unregister on v6.12" in page
+    assert page.count("<iframe") == 1 and "UNREGISTER_MEMORY" in page
+    sent = pickle.loads(pickle.dumps(report))
+    assert sent == report and repr(sent) == repr(report)
+    assert page.startswith(sent._repr_html_()) and "<iframe" not in sent._repr_html_()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert "<pre>" in report._repr_html_() and "calls UNREGISTER_MEMORY" in report._repr_html_()
+
+
+def test_a_plain_report_without_failure_is_a_table() -> None:
+    report = plain_explore(both_exit, strategy="dpor", schedules=500, name="<both>")
+    page = report._repr_html_()
+    assert "all that there are" in page and "&lt;both&gt; on fixed" in page and "<iframe" not in page
+
+
+async def test_explored_beside_other_tasks_it_shows_itself_too() -> None:
+    report = await explore_async(builtin("map-vs-unregister"), "v6.12", schedules=50)
+    twin = plain_explore(builtin("map-vs-unregister"), "v6.12", schedules=50)
+    assert report.as_json() | {"seconds": 0} == twin.as_json() | {"seconds": 0}
+    assert "<iframe" in report._repr_html_()
+    with pytest.raises(TypeError, match="orcales"):
+        await explore_async(both_exit, orcales=None)  # type: ignore[call-arg]
 
 
 async def both_exit(machine: Machine) -> None:

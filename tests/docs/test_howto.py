@@ -36,7 +36,7 @@ def test_tests_of_the_page_on_pytest(pytester: pytest.Pytester, monkeypatch: pyt
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     blocks = BLOCK.findall((PAGES / "howto-pytest.md").read_text())
     pytester.makepyfile("\n\n".join(text for language, text in blocks if language == "python"))
-    pytester.runpytest_inprocess("-p", "actors.testing.plugin").assert_outcomes(passed=5)
+    pytester.runpytest_inprocess("-p", "actors.testing.plugin").assert_outcomes(passed=6)
 
 
 def test_the_page_on_pytest_names_every_option() -> None:

@@ -125,7 +125,7 @@ USES = {
     "no-command": (["conforn"], "did you mean conform?"),
     "no-such-option": (["conform", "--jsno", "x"], "--json"),
     "no-file-given": (["conform"], "FILE"),
-    "no-such-file": (["conform", "absent.json"], "absent.json: open: No such file"),
+    "no-such-file": (["conform", "absent.json"], "absent.json: cannot be read: No such file"),
     "a-folder": (["conform", "."], "Is a directory"),
     "kernel": (["conform", "absent.json", "--kernel", "v6.21"], "no kernel 'v6.21'; did you mean v6.12?"),
     "defect": (["conform", "x", "--kernel", "fixed", "--with", "ioctl-vs-relaese"], "mean ioctl-vs-release?"),
@@ -135,6 +135,8 @@ USES = {
     "number": (["conform", "absent.json", "--failures", "-1"], "--failures"),
     "shell": (["completion", "tcsh"], "bash"),
     "stream": (["play", "qemu-rtl8193"], "did you mean qemu-rtl8139?"),
+    "no-stream": (["play", "nope"], "no built-in recording 'nope'; there are dpdk-4k-pages, "),
+    "dask": (["fuzz", "--dask", "scheduler:8786"], "no Dask scheduler at scheduler:8786: expected tcp://"),
     "kill-at": (["play", "qemu-eeh", "--kill-at", "sometimes"], "--kill-at"),
     "schedules": (["stress", "--schedules", "0"], "--schedules"),
     "seconds": (["stress", "--seconds", "-3"], "--seconds"),
@@ -153,6 +155,26 @@ USES = {
 def test_usage(case: str, tcemu: Any) -> None:
     args, words = USES[case]
     assert_refused(tcemu(*args), words=words)
+
+
+ROW = ["stress", "exit-with-lazy-borrower", "--kernel", "v4.9", "--schedules", "20"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [*ROW, "--markdown"],
+        [*ROW, "--log"],
+        ["play", "qemu-eeh", "--log"],
+        ["fuzz", "--programs", "1", "--curve"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_cannot_be_written_is_named(command: list[str], tcemu: Any, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    done = tcemu(*command, "taken/file")
+    assert done.returncode == 2
+    assert re.search(r"^taken/file: cannot be written: Not a directory$", done.stderr, re.M), done.stderr
 
 
 def test_a_log_does_not_replace_the_failure(tcemu: Any, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: path.write_bytes(b"\x7fELF" + random.Random(1).randbytes(4096)),
         "line 1: found '\\x7fELF",
     ),
-    "folder.jsonl": (Path.mkdir, "open: Is a directory"),
-    "missing.jsonl": (lambda path: None, "open: No such file or directory"),
+    "folder.jsonl": (Path.mkdir, "cannot be read: Is a directory"),
+    "missing.jsonl": (lambda path: None, "cannot be read: No such file or directory"),
 }
 
 

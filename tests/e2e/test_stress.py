@@ -107,6 +107,13 @@ def test_every_failure_point_in_turn(tcemu: Any) -> None:
     assert run["schedules"] > 3
 
 
+def test_races_are_told_although_nothing_broke(tcemu: Any) -> None:
+    how = "stress", "map-vs-unset-container", "--kernel", "v6.12", "--races", "--schedules", "4"
+    finished = tcemu(*how, "--strategy", "random", "--seed", "3")
+    assert "race in map-vs-unset-container on v6.12" in finished.stdout
+    assert "nothing orders two accesses of tce_container:0." in " ".join(finished.stdout.split())
+
+
 def test_workers_change_nothing(tcemu: Any) -> None:
     one, two = (
         json.loads(tcemu("stress", LAZY, "--schedules", "20", "--workers", n, "--json").stdout)["runs"]

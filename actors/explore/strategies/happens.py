@@ -36,7 +36,7 @@ class Event:
         self.thread = thread
         self.op = op if guard is None else Op(op.kind, op.object, op.write, None, op.mode, op.within, op.also)
         self.guard = "" if guard is None else guard.name
-        self.awaited = guard.awaited if isinstance(guard, GracePeriod) else None
+        self.awaited = guard.awaited if type(guard) is GracePeriod else None
         self.clock: dict[int, int] = {}
 
 

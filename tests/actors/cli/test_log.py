@@ -119,15 +119,24 @@ def test_a_log_without_end_is_read_and_told_of(
     file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut = tmp_path / "cut.jsonl"
-    cut.write_bytes(b"".join(dump(read_log(file)).splitlines(keepends=True)[:5]))
-    assert run(["log", "tree", str(cut)]) == 0
-    assert "it was cut off after 4 events" in capsys.readouterr().err
+    lines = dump(read_log(file)).splitlines(keepends=True)
+    for rest in (b"", lines[5][:30], lines[5][:-2]):
+        cut.write_bytes(b"".join(lines[:5]) + rest)
+        for command in ("tree", "stats", "dmesg", "ftrace"):
+            assert run(["log", command, str(cut)]) == 0
+            told = capsys.readouterr().err.splitlines()
+            assert len(told) == 1 and "it was cut off" in told[0]
+        assert run(["log", "check", str(cut)]) == 1
+        assert "cut off, its end is missing" in capsys.readouterr().out
+    cut.write_bytes(b"".join(lines[:5]) + lines[5][:30] + b"\n" + lines[6])
+    assert run(["log", "tree", str(cut)]) == 2
+    assert "line 6: found what is no JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["tree", "/nowhere"], "/nowhere: open: No such file or directory"),
+        (["tree", "/nowhere"], "/nowhere: cannot be read: No such file or directory"),
         (["grep", "--event", "acess"], "--event: found 'acess', expected one of start"),
         (["grep", "--steps", "x"], "found 'x', expected FROM:TO in steps"),
     ],

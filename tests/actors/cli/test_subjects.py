@@ -33,7 +33,7 @@ def test_file(tmp_path: Path) -> None:
     program = builtin(LAZY)
     save_program(program, tmp_path / "mine.json")
     assert find_subject(str(tmp_path / "mine.json")) == program
-    with pytest.raises(ProgramError, match=r"absent\.json: open: No such file"):
+    with pytest.raises(ProgramError, match=r"absent\.json: cannot be read: No such file"):
         find_subject(str(tmp_path / "absent.json"))
 
 

@@ -33,6 +33,13 @@ def log(failure) -> Log:
     return logged(failure)
 
 
+@pytest.fixture(scope="session")
+def race() -> Log:
+    """A MAP on v6.12 uses a table that a TCE_REMOVE frees."""
+    program, kernel = builtin("map-vs-remove"), find_kernel("v6.12")
+    return logged(capture(program, kernel, explore(program, kernel, schedules=500).failure))
+
+
 class Script:
     """Writes events as a log would hold them, for what no modelled kernel does."""
 

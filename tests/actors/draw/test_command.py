@@ -81,7 +81,8 @@ HEADER = '{"event":"header","format":"tcemu-log","version":1,"kernel":"fixed"}\n
         ("\x89PNG\r\n", "found what is no JSON"),
         ('{"format": "tcemu-failure", "version": 99}', "missing required field"),
         (HEADER, "found no events"),
-        (HEADER + '{"event":"start","st', "cut off in mid-line"),
+        (HEADER + '{"event":"start","st', "found no events"),
+        (HEADER + '{"event":"start","st\n', "found what is no JSON"),
         (HEADER + '{"event":"start","step":99999999999999999999,"thread":"t","actor":""}\n', "step"),
         (HEADER + DEEP + "\n", "nested too deeply"),
     ],
@@ -97,7 +98,7 @@ def test_a_file_that_is_no_log_is_one_line(tmp_path, capsys, content, says):
 
 def test_a_log_that_breaks_off_is_drawn_as_far_as_it_goes(file, tmp_path, capsys):
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:40]))
+    file.write_bytes(b"".join(lines[:40]) + lines[40][:-9])
     assert run(["draw", str(file), "-o", str(tmp_path / "run.html")]) == 0
     assert "cut off after 39 events" in capsys.readouterr().err
     assert '"verdict":"cut off"' in (tmp_path / "run.html").read_text(encoding="utf-8")

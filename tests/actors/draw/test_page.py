@@ -139,13 +139,20 @@ def test_n_and_p_go_from_violation_to_violation(opened, log):
     assert press(page, "p") == rows[-2]
 
 
-def test_r_goes_to_the_racing_accesses(opened, log):
+def test_a_leak_is_told_with_who_holds_what(opened, log):
     page = opened(log)
+    press(page, "End")
+    assert "mm:0.mm_count is 1, held by cpu:1" in page.inner_text("#event .trouble")
+    assert "racing" not in page.inner_text("#event .trouble")
+
+
+def test_r_goes_to_the_racing_accesses(opened, race):
+    page, log = opened(race), race
     one, other, last = (press(page, "r") for _ in range(3))
     assert last == len(log.events) - 1
-    assert {log.events[one].thread, log.events[other].thread} == {"kworker", "qemu"}
+    assert {log.events[one].thread, log.events[other].thread} == {"mapper", "closer"}
     assert press(page, "r") == one
-    assert "racing: kworker at" in page.inner_text("#event .trouble")
+    assert "racing: mapper at" in page.inner_text("#event .trouble")
     page.click(f"#event a.row >> text=#{other}")
     assert step(page) == other
 

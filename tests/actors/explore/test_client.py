@@ -50,7 +50,7 @@ def test_another_recording_is_told(failure) -> None:
     ("client", "place"),
     [
         ({"client": "qemu-rtl8139", "calls": 10**9}, "client: kill_at: found 1000000000"),
-        ({"client": "no-such-client", "calls": 1}, "client: no-such-client: open"),
+        ({"client": "no-such-client", "calls": 1}, "client: no-such-client: cannot be read"),
         ({"client": "qemu-rtl8139", "calls": 1, "borrow": [-1]}, "client: borrow: found -1"),
     ],
 )

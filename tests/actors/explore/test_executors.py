@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors.explore.executors import ATTEMPTS, Cluster, ClusterLost, spread_lasting
+from actors.explore.cluster import Cluster, deliver
+from actors.explore.executors import ATTEMPTS, TOGETHER, ClusterLost, Loss, Lost, Made, loss_of
 from actors.explore.result import Report
 from actors.explore.scenarios import builtin
 from actors.explore.workers import Unit, explore_all, run_unit
-
-ROOT = Path(__file__).parents[3]
+from tests.actors.explore.dask_cluster import ROOT, Parts, Wire, local_cluster
 
 
 def units(schedules: int) -> list[Unit]:
@@ -41,150 +46,136 @@ def plain(report: Report) -> dict[str, Any]:
 
 
 class Losing(Executor):
-    """Loses the first ``lost`` units that it is given."""
+    """Loses the first ``lost`` units that it is given, and each ``deadly`` one; says how."""
 
-    def __init__(self, lost: int) -> None:
+    def __init__(self, lost: int = 0, deadly: int | None = None, how: BaseException | None = None) -> None:
         self.lost = lost
+        self.deadly = deadly
+        self.how = how or CancelledError()
+        self.done: list[int] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        if self.lost > 0:
+        if self.lost > 0 or args[0] == self.deadly:
             self.lost -= 1
-            future.set_exception(CancelledError())
+            future.set_exception(self.how)
         else:
+            self.done.append(args[0])
             future.set_result(fn(*args, **kwargs))
         return future
 
 
 def test_what_is_lost_is_done_again() -> None:
-    done: list[int] = []
     losing = Losing(7)
-
-    def work(unit: int) -> int:
-        done.append(unit)
-        return -unit
-
-    outcomes = list(spread_lasting(lambda: losing, work, range(5)))
-    assert sorted(outcomes) == [(unit, -unit) for unit in range(5)]
-    assert sorted(done) == list(range(5))
+    outcomes = list(Made(lambda: losing).spread(str, range(5)))
+    assert sorted(outcomes) == [(unit, str(unit)) for unit in range(5)]
+    assert sorted(losing.done) == list(range(5))
 
 
 def test_an_executor_that_loses_everything_is_given_up() -> None:
     losing = Losing(3 * ATTEMPTS)
     with pytest.raises(ClusterLost, match="3 of 3 units were lost 5 times in a row"):
-        list(spread_lasting(lambda: losing, abs, range(3)))
+        list(Made(lambda: losing).spread(abs, range(3)))
+
+
+def test_an_executor_that_takes_no_more_is_replaced() -> None:
+    broken = [BrokenExecutor("a worker died while it was idle")]
+
+    def make() -> Executor:
+        pool = Losing()
+        if broken:
+            problem = broken.pop()
+            pool.submit = lambda *args: (_ for _ in ()).throw(problem)  # type: ignore[method-assign]
+        return pool
+
+    pool = Made(make)
+    assert sorted(pool.spread(abs, [-1, -2])) == [(0, 1), (1, 2)]
+    assert pool.deaths == 0
+
+
+def test_a_unit_that_ends_its_workers_runs_alone_and_is_given_up() -> None:
+    losing = Losing(deadly=1, how=BrokenExecutor("a worker died"))
+    pool = Made(lambda: losing)
+    outcomes = dict(pool.spread(abs, range(4)))
+    assert outcomes == {0: 0, 1: Lost("every worker that ran it has died"), 2: 2, 3: 3}
+    assert pool.deaths == TOGETHER + 1
+
+
+class KilledWorker(Exception):
+    """What Dask says when worker after worker has died of one unit."""
+
+    __module__ = "distributed.scheduler"
+
+
+def test_a_unit_that_dask_gives_up_is_not_tried_again() -> None:
+    losing = Losing(deadly=1, how=KilledWorker())
+    outcomes = dict(Made(lambda: losing).spread(abs, range(3)))
+    assert outcomes == {0: 0, 1: Lost("every worker that ran it has died"), 2: 2}
+
+
+class Away(Made):
+    """A pool whose workers have gone, if they were there at all."""
+
+    def __init__(self, answers: list[Executor | None]) -> None:
+        super().__init__(Losing)
+        self.answers = answers
+
+    def executor(self) -> Executor:
+        self.made = self.made or self.answers.pop(0)
+        if self.made is None:
+            raise ClusterLost("nobody answers")
+        return self.made
+
+    def at_work(self) -> bool:
+        if not self.answers:
+            raise ClusterLost("nobody is there")
+        return False
 
 
 def test_a_cluster_that_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr("actors.explore.executors.sleep", waited.append)
-    answers = [Losing(1), None, None, Losing(0)]
-
-    def connect() -> Executor:
-        executor = answers.pop(0)
-        if executor is None:
-            raise ClusterLost("nobody answers")
-        return executor
-
-    assert sorted(spread_lasting(connect, abs, [-1, -2])) == [(0, 1), (1, 2)]
+    pool = Away([Losing(1), None, None, Losing(0)])
+    assert sorted(pool.spread(abs, [-1, -2])) == [(0, 1), (1, 2)]
     assert waited == [1, 2]
-    answers = [None]
     with pytest.raises(ClusterLost, match="nobody answers"):
-        list(spread_lasting(connect, abs, [-1]))
+        list(Away([None]).spread(abs, [-1]))
+
+
+def test_work_that_nobody_does_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.explore.executors.PATIENCE_SECONDS", 0)
+    idle = Losing()
+    monkeypatch.setattr(idle, "submit", lambda *args: Future())
+    assert list(Away([idle, Losing()]).spread(abs, [-1])) == [(0, 1)]
+    with pytest.raises(ClusterLost, match="nobody is there"):
+        list(Away([idle]).spread(abs, [-1]))
 
 
 def test_errors_of_the_work_are_raised() -> None:
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="invalid literal"):
-        list(spread_lasting(lambda: pool, int, ["1", "x"]))
+    pool = Made(lambda: ThreadPoolExecutor(1))
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(pool.spread(int, ["1", "x"]))
+    pool.close()
 
 
 @pytest.mark.parametrize("make", [ThreadPoolExecutor, ProcessPoolExecutor], ids=["threads", "processes"])
 def test_any_executor_gives_the_same(make: Callable[[int], Executor]) -> None:
-    wanted = units(10)
-    with make(2) as pool:
-        spread = dict(spread_lasting(lambda: pool, run_unit, wanted))
-    assert [plain(spread[i]) for i in range(len(wanted))] == [plain(r) for r in explore_all(wanted)]
+    wanted, pool = units(10), Made(lambda: make(2))
+    spread = dict(pool.spread(run_unit, wanted))
+    pool.close()
+    reports = [report for _, report in sorted(spread.items()) if isinstance(report, Report)]
+    assert [plain(report) for report in reports] == [plain(r) for r in explore_all(wanted)]
 
 
 # -- a real cluster ----------------------------------------------------------------------------------
 
 
-class Wire:
-    """A port that leads to another one, until it is cut."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.ends: list[socket.socket] = []
-        self.cut_ends: list[socket.socket] = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.server.getsockname()[1]}"
-
-    def accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near = self.server.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self.port))
-                self.ends += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self.copy, args=(one, other), daemon=True).start()
-
-    @staticmethod
-    def copy(one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(1 << 16):
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def cut(self) -> int:
-        """Cut all connections; new ones may be made. How many there were."""
-        ends, self.ends = self.ends, []
-        self.cut_ends += ends
-        for end in ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        return len(ends) // 2
-
-    def close(self) -> None:
-        self.server.close()
-        self.cut()
-        for end in self.cut_ends:
-            end.close()
-
-
-Workers = list["subprocess.Popen[str]"]
-
-
-def dask(*args: str) -> subprocess.Popen[str]:
-    """Start a part of a cluster."""
-    command = [sys.executable, "-m", "dask", *args, "--no-dashboard"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-
-
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[int, Workers]]:
-    """A scheduler and two workers on this machine: the port of the one, the processes of the others."""
+def cluster() -> Iterator[Parts]:
+    """A scheduler and two workers."""
     pytest.importorskip("distributed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    started = [dask("scheduler", "--host", address)]
-    work = ("worker", address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
-    started += [dask(*work), dask(*work)]
-    try:
-        for process in started[1:]:
-            assert process.stderr is not None
-            assert any("Registered to" in line for line in process.stderr), "the worker has ended"
-        yield port, started[1:]
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    with local_cluster(2) as parts:
+        yield parts
 
 
 def stress(folder: Path, *args: str) -> list[dict[str, Any]]:
@@ -199,8 +190,8 @@ def stress(folder: Path, *args: str) -> list[dict[str, Any]]:
     return [run | {"seconds": 0} for run in json.loads(done.stdout)["runs"]]
 
 
-def test_stress_finds_the_same_on_a_cluster(cluster: tuple[int, Workers], tmp_path: Path) -> None:
-    afar = stress(tmp_path / "afar", "--dask", f"tcp://127.0.0.1:{cluster[0]}")
+def test_stress_finds_the_same_on_a_cluster(cluster: Parts, tmp_path: Path) -> None:
+    afar = stress(tmp_path / "afar", "--dask", cluster.address)
     here = stress(tmp_path / "here", "--workers", "1")
     assert afar == here
     kept = [sorted((tmp_path / side / ".tcemu" / "failures").iterdir()) for side in ("afar", "here")]
@@ -209,28 +200,50 @@ def test_stress_finds_the_same_on_a_cluster(cluster: tuple[int, Workers], tmp_pa
     assert [path.read_bytes() for path in kept[0]] == [path.read_bytes() for path in kept[1]]
 
 
+class Fetched:
+    """A task of Dask's whose outcome cannot be fetched."""
+
+    def __init__(self, problem: BaseException) -> None:
+        self.problem = problem
+
+    def __await__(self) -> Iterator[None]:
+        raise self.problem
+        yield
+
+
+@pytest.mark.parametrize("problem", [ConnectionResetError("gone"), asyncio.CancelledError("closed")])
+def test_an_outcome_that_is_lost_while_it_is_fetched_is_told_of(problem: BaseException) -> None:
+    answer: Future[int] = Future()
+    asyncio.run(deliver(Fetched(problem), answer))
+    assert loss_of(answer.exception(timeout=0)) is Loss.CONNECTION
+
+
+def test_what_the_work_raises_over_there_is_raised_here(cluster: Parts) -> None:
+    afar = Cluster(cluster.address)
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(afar.spread(int, ["1", "x"]))
+    afar.close()
+
+
 CLIENT = """
 import json, sys
-from actors.explore.executors import Cluster, spread_lasting
+from actors.explore.cluster import Cluster
 from actors.explore.workers import run_unit
 from tests.actors.explore.test_executors import plain, units
 
-cluster, rounds = Cluster(sys.argv[1]), []
+cluster, closed = Cluster(sys.argv[1]), []
+close = cluster.close
+cluster.close = lambda: (closed.append(1), close())
 
-def connect():
-    rounds.append(1)
-    return cluster.executor()
-
-for index, report in spread_lasting(connect, run_unit, units(60)):
+for index, report in cluster.spread(run_unit, units(60)):
     print(json.dumps([index, plain(report)]), flush=True)
-print(json.dumps([len(rounds), cluster.workers()]))
+print(json.dumps([len(closed), cluster.workers()]))
 cluster.close()
 """
 
 
-def test_a_worker_and_then_the_connection_are_killed(cluster: tuple[int, Workers]) -> None:
-    port, workers = cluster
-    wire = Wire(port)
+def test_a_worker_and_then_the_connection_are_killed(cluster: Parts) -> None:
+    wire = Wire(cluster.port)
     command = [sys.executable, "-W", "ignore", "-c", CLIENT, wire.address]
     arrived: list[tuple[int, dict[str, Any]]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as client:
@@ -238,22 +251,21 @@ def test_a_worker_and_then_the_connection_are_killed(cluster: tuple[int, Workers
         for line in client.stdout:
             arrived.append(json.loads(line))
             if len(arrived) == 2:
-                workers[0].kill()
+                cluster.workers[0].kill()
             if len(arrived) == 4:
                 assert wire.cut() > 0
     wire.close()
     assert client.returncode == 0
-    rounds, left = arrived.pop()
-    assert rounds > 1
-    assert left == 1
+    closed, left = arrived.pop()
+    assert int(closed) > 0 and str(left) == "1"
     assert sorted(index for index, _ in arrived) == list(range(12))
     here = [json.loads(json.dumps(plain(report))) for report in explore_all(units(60))]
     assert [report for _, report in sorted(arrived, key=lambda pair: pair[0])] == here
 
 
-def test_a_scenario_that_workers_do_not_have(cluster: tuple[int, Workers], tmp_path: Path) -> None:
+def test_a_scenario_that_workers_do_not_have(cluster: Parts, tmp_path: Path) -> None:
     (tmp_path / "only_here.py").write_text("async def scenario(machine): pass\n")
-    words = ["stress", "only_here:scenario", "--dask", f"tcp://127.0.0.1:{cluster[0]}", "--schedules", "2"]
+    words = ["stress", "only_here:scenario", "--dask", cluster.address, "--schedules", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "actors.cli", *words],
         capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,

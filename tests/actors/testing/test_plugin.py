@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.testing.options import FAILURES, JSON, KERNEL, OPTIONS, REPLAY, SCHEDULES, SEED, STRATEGY
+from actors.testing.options import FAILURES, JSON, KERNEL, LOGS, OPTIONS, REPLAY, SCHEDULES, SEED, STRATEGY
 from actors.testing.wanted import seed_of
+from actors.trace.jsonl import read_log
 
 pytest_plugins = ["pytester"]
 
@@ -193,6 +194,87 @@ def test_a_failed_assertion_is_a_finding_like_any_other(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(["expectation on fixed: order 1, *", "*RuntimeError: boom"])
 
 
+IN_A_THREAD = (
+    LAZY
+    + """
+    @pytest.mark.explore(strategy="dpor")
+    @pytest.mark.parametrize("what", ["fail", "assert", "raises", "skip", "xfail"])
+    async def test_explored(machine, what):
+        await outcome_in_a_thread(machine, what)
+
+    @pytest.mark.parametrize("what", ["fail", "assert", "raises", "skip", "xfail"])
+    async def test_free(machine, what):
+        await outcome_in_a_thread(machine, what)
+
+    async def outcome_in_a_thread(machine, what):
+        before = []
+
+        async def first():
+            await machine.cpus[0].idle()
+            before.append(1)
+
+        async def second():
+            await machine.cpus[0].idle()
+            if what == "skip":
+                pytest.skip("not here")
+            if what == "xfail":
+                pytest.xfail("not yet")
+            if before and what == "fail":
+                pytest.fail("it came second")
+            if what == "assert":
+                assert not before
+            if before and what == "raises":
+                with pytest.raises(ValueError):
+                    pass
+
+        async with machine.threads() as threads:
+            threads.start("first", first())
+            if machine.core.controlled:
+                threads.start("second", second())
+        if not machine.core.controlled:
+            async with machine.threads() as threads:
+                threads.start("second", second())
+"""
+)
+
+
+def test_outcomes_of_pytest_inside_threads(pytester: pytest.Pytester, run: Run) -> None:
+    test = pytester.makepyfile(IN_A_THREAD)
+    source = test.read_text().splitlines()
+    result = run("-rsx")
+    result.assert_outcomes(failed=6, skipped=2, xfailed=2)
+    for what, words in (("pytest.fail(", "it came second"), ("assert not before", "assert not [[]1]"),
+                        ("with pytest.raises", "DID NOT RAISE ValueError")):  # fmt: skip
+        line = next(number for number, text in enumerate(source, 1) if what in text)
+        result.stdout.fnmatch_lines(
+            ["expectation on fixed: order *", f"  {test.name}:{line}: {words}", "*", "  step  scenario*",
+             "*not as expected", "*", "run this order again:", "  pytest *--tcemu-replay=*"]
+        )  # fmt: skip
+        result.stdout.fnmatch_lines([f"{test.name}:{line}: *"])
+    skipped = next(number for number, text in enumerate(source, 1) if "pytest.skip(" in text)
+    result.stdout.fnmatch_lines([f"SKIPPED [[]2] {test.name}:{skipped}: not here"])
+    text = result.stdout.str()
+    lines = [line for line in text.splitlines() if line.startswith("  pytest ") and "raises" in line]
+    again = run(*shlex.split(lines[0])[1:])
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*DID NOT RAISE ValueError"])
+
+
+def test_the_log_of_a_failing_order_is_kept_where_it_is_wanted(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(EXPLORED.format(mark='(kernel="v4.9", strategy="dpor")'))
+    result = run("--tcemu-logs=logs")
+    result.stdout.fnmatch_lines(["run this order again:", "*", "look at it:", "  tcemu draw logs/*.jsonl"])
+    (file,) = (pytester.path / "logs").iterdir()
+    log = read_log(file)
+    assert log.end is not None and log.end.invariant == "J-Q1"
+    assert log.header.kernel == "v4.9" and log.header.strategy == "dpor"
+    assert {event.thread for event in log.events} >= {"qemu", "kworker", "scenario"}
+    (pytester.path / "taken").touch()
+    result = run("--tcemu-logs=taken")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["J-Q1 on v4.9: *", "run this order again:", "its log is not kept: *taken*"])
+
+
 @pytest.mark.parametrize("cache", [(), ("-p", "no:cacheprovider")], ids=["cache", "no cache"])
 def test_what_failed_runs_first(pytester: pytest.Pytester, run: Run, cache: tuple[str, ...]) -> None:
     test = pytester.makepyfile(EXPLORED.format(mark='(kernel=["fixed", "v4.9"], schedules=30)'))
@@ -211,7 +293,7 @@ def test_what_failed_runs_first(pytester: pytest.Pytester, run: Run, cache: tupl
 # -- options -----------------------------------------------------------------------------------------
 
 VALUES = {SEED: "7", SCHEDULES: "40", STRATEGY: "pct", KERNEL: "v4.10,v4.9", FAILURES: "kept"}
-VALUES[JSON] = "told.json"
+VALUES |= {JSON: "told.json", LOGS: "logs"}
 
 
 @pytest.mark.parametrize("form", ["flag", "ini", "environment"])
@@ -237,6 +319,7 @@ def test_options(
     whole, broken = seen[f"{test.name}::test_lazy[v4.10]"], seen[f"{test.name}::test_lazy[v4.9]"]
     assert (whole["seed"], whole["schedules"], whole["strategy"]) == (seed_of(7, whole["test"]), 40, "pct")
     assert broken["failure_file"].startswith("kept/")
+    assert len(list((pytester.path / "logs").iterdir())) == 1
     assert {option for option in OPTIONS if option not in VALUES} == {REPLAY}
     run(*given({**VALUES, REPLAY: broken["failure_file"]})).assert_outcomes(failed=1)
 
