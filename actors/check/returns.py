@@ -236,6 +236,8 @@ class Returns:
             param = reply.registration()
             if reply.ret != -EINVAL or driver is None or driver.mm is None or param is None:
                 continue
+            if param.argsz < uapi.REGISTER_MEMORY.size:
+                continue
             for region in driver.mm.mem_list.items:
                 size = region.entries << self.view.page_shift
                 if (region.ua, size, 0) == (param.vaddr, param.size, param.flags):

@@ -9,14 +9,19 @@ smaller: a call takes effect in one moment for each step, in their order, betwee
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from actors.linear.history import Call, History
 from actors.linear.model import BEGIN, Answer, Model, State, Unmodelled
-from actors.linear.model.driver import REGISTER, UNREGISTER
+from actors.linear.model.driver import MAP, REGISTER, UNREGISTER
 from actors.linear.model.files import UNKNOWN
 from actors.linear.model.values import Local, Steps
 from actors.linear.report import report
+
+MAP_BYTES = 32
+"""Of a MAP's argument."""
 
 LIMIT = 200_000
 """Configurations after which a history is given up."""
@@ -70,13 +75,23 @@ def looks_at_counts(call: Call) -> bool:
     return call.op.call == "ioctl" and call.op.args[1] in (REGISTER, UNREGISTER)
 
 
+def written_by(call: Call) -> Iterator[tuple[int, int]]:
+    """Where a MAP may write: bus address and the end, in bytes."""
+    data = call.op.args[3] if call.op.call == "ioctl" and call.op.args[1] == MAP else None
+    if data is not None and len(data) >= MAP_BYTES:
+        iova, size = struct.unpack_from("<QQ", data, 16)
+        yield iova, iova + size
+
+
 class Search:
     """One check."""
 
     def __init__(self, history: History, limit: int) -> None:
         self.history = history
         self.limit = limit
-        self.model = Model(history.rules, counts=any(looks_at_counts(call) for call in history.calls))
+        counts = any(looks_at_counts(call) for call in history.calls)
+        maps = tuple(dict.fromkeys(place for call in history.calls for place in written_by(call)))
+        self.model = Model(history.rules, counts=counts, maps=maps)
         self.alone = Model(history.rules, alone=True)
         self.looked_at = 0
         self.refused: dict[int, set[Answer]] = {}

@@ -39,7 +39,7 @@ WANTED = {
 """What campaigns have to find; one that has found all of it ends."""
 SEEDS = range(5)
 WORKERS = 2
-SECONDS, UNIFORM_SECONDS = 600.0, 300.0
+SECONDS, UNIFORM_SECONDS = 600.0, 100.0
 """What a campaign has at most, and what uniform chance has."""
 
 

@@ -36,12 +36,16 @@ class Model(MappingCalls):
         rules: the machine, and in what the kernel differs.
         alone: nothing ever runs beside a call, so that long ones are done as one step.
         counts: somebody may notice that regions are counted down after their entries are emptied.
+        maps: where MAPs may write: bus address and the end, in bytes.
     """
 
-    def __init__(self, rules: Rules, alone: bool = False, counts: bool = True) -> None:
+    def __init__(
+        self, rules: Rules, alone: bool = False, counts: bool = True, maps: tuple[tuple[int, int], ...] = ()
+    ) -> None:
         self.rules = rules
         self.alone = alone
         self.counts = counts
+        self.maps = maps
 
     def initial(self) -> State:
         """The machine as it boots."""

@@ -190,16 +190,30 @@ class MappingCalls(DriverCalls):
         self, state: State, op: Operation, files: tuple[int, ...], container: int, window: int,
         first: int, last: int, answer: Answer,
     ) -> Steps:  # fmt: skip
-        """Look for the next entry that is not empty; when nothing runs beside, empty all at once."""
+        """Look for the next entry that is not empty; when nothing runs beside, empty all at once.
+
+        Entries are looked at one after the other: one that is empty now may have been passed when a MAP that
+        runs beside writes the next.
+        """
         table = table_of(state, container, window)
         if table is None:
             return []
-        found = tables.next_present(table, first, last)
-        if found is None:
-            return self.answered(state, files, answer)
         if self.alone:
             return self.answered(self.empty(state, container, window, first, last - first), files, answer)
-        return [(state, ("clear_one", files, container, window, found, last, answer))]
+        found = tables.next_present(table, first, last)
+        passed = self.next_written(table, first, last if found is None else found)
+        steps: Steps = []
+        if passed is not None:
+            steps.append((state, ("clear", files, container, window, passed + 1, last, answer)))
+        if found is None:
+            return [*steps, *self.answered(state, files, answer)]
+        return [*steps, (state, ("clear_one", files, container, window, found, last, answer))]
+
+    def next_written(self, table: Table, first: int, last: int) -> int | None:
+        """The first entry of a range that a MAP of the history may write."""
+        starts = [max(first, (low >> table.shift) - table.offset) for low, _ in self.maps]
+        ends = [min(last, (high - 1 >> table.shift) - table.offset + 1) for _, high in self.maps]
+        return min((start for start, end in zip(starts, ends, strict=True) if start < end), default=None)
 
     def clear_one(
         self, state: State, op: Operation, files: tuple[int, ...], container: int, window: int,
@@ -211,7 +225,10 @@ class MappingCalls(DriverCalls):
         then = files, container, window, first + 1, last, answer
         state, pointed = self.still_counted(state, container, window, first)
         state = self.empty(state, container, window, first, 1)
-        return [(state, (*pointed, "clear", *then))] if pointed else self.clear(state, op, *then)
+        table = table_of(state, container, window)
+        if pointed or (table is not None and self.next_written(table, first + 1, last) is not None):
+            return [(state, (*pointed, "clear", *then))]
+        return self.clear(state, op, *then)
 
     # -- what an entry pointed to --------------------------------------------------------------
 

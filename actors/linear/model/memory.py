@@ -29,11 +29,13 @@ class MemoryCalls:
         rules: the machine, and in what its kernel differs.
         alone: nothing runs beside a call, so it may be done in fewer steps.
         counts: somebody may notice that regions are counted down after their entries are emptied.
+        maps: where MAPs may write: bus address and the end, in bytes.
     """
 
     rules: Rules
     alone: bool
     counts: bool
+    maps: tuple[tuple[int, int], ...]
 
     # -- charges -------------------------------------------------------------------------------
 

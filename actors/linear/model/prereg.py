@@ -39,7 +39,7 @@ class PreregCalls(WindowCalls):
         if key in driver.listed:
             return state, -EBUSY, data
         if any(region.key == key for region in state.mms[driver.mm].regions):
-            return self.share(state, container, key), 0, data
+            return self.share(state, container, key), ("registered", 0), data
         pages = key[1]
         if self.rules.overlap_first and self.overlaps(state, driver.mm, key):
             return state, -EINVAL, data
@@ -50,12 +50,20 @@ class PreregCalls(WindowCalls):
         return self.charged(state, driver.mm, pages), ("pin", vaddr, size), data
 
     def share(self, state: State, container: int, key: tuple[int, int]) -> State:
-        """The state with a region on the list of a container, which is enabled from now on."""
+        """The state with a region on the list of a container."""
         driver = self.driver_of(state, container)
         if self.rules.mm_registers and driver.mm is not None:
-            return self.with_lost(state, driver.mm, key).with_driver(container, enabled=True)
-        listed = driver.listed | {key}
-        return state.with_driver(container, listed=listed, enabled=True)
+            return self.with_lost(state, driver.mm, key)
+        return state.with_driver(container, listed=driver.listed | {key})
+
+    def registered(
+        self, state: State, op: Operation, files: tuple[int, ...], container: int, pages: int
+    ) -> Steps:
+        """REGISTER_MEMORY has listed the region: now the container is enabled, and nothing is owed."""
+        if state.driver(container) is None:
+            return []
+        enabled = state.with_driver(container, enabled=True)
+        return self.give_back(enabled, op, files, container, pages, 0)
 
     def overlaps(self, state: State, mm: int, key: tuple[int, int]) -> bool:
         """Whether a range of pages has some in common with a region."""
@@ -93,7 +101,7 @@ class PreregCalls(WindowCalls):
             return self.give_back(state, op, files, container, region.pages, -EINVAL)
         if not same:
             state = state.with_mm(driver.mm, regions=tuple(sorted((*regions, region))))
-        return self.give_back(self.share(state, container, region.key), op, files, container, region.pages, 0)
+        return [(self.share(state, container, region.key), ("registered", files, container, region.pages))]
 
     def region_of(self, space: Mm, vaddr: int, size: int) -> Region:
         """The region of a range that is there as a whole."""

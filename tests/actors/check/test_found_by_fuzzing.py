@@ -82,6 +82,10 @@ CASES: dict[str, tuple[Steps, list[dict[str, Any]]]] = {
         ],
         threads([{"op": "map", "fd": "C1", "vaddr": "M1+0xf000", "iova": 4096, "size": 8192}]),
     ),
+    "a region that is registered again with too small an argument": (
+        [*ATTACHED, {"actor": 0, **REG}],
+        threads([{**REG, "argsz": 8}]),
+    ),
     "exec beside mlock": (
         ATTACHED,
         threads([{"op": "exec"}], [{"op": "mlock", "addr": "M0", "size": "2P"}]),

@@ -121,6 +121,41 @@ def test_an_entry_is_emptied_before_its_region_is_counted_down() -> None:
     assert (report.verdict, report.findings) == ("ok", ()), report.message
 
 
+def test_a_region_is_listed_before_its_container_is_enabled() -> None:
+    """MAP may find a container disabled whose REGISTER another one's UNREGISTER has noticed already."""
+    groups = builtin("shared-region-close")
+    memory = {"actor": 0, "vaddr": parse_address("M0"), "size": parse_size("1P")}
+    other = [step for step in groups.setup if step.op in ("open", "setcont", "setiommu")]
+    steps = (
+        *other,
+        Step("mmap", actor=0, addr=parse_address("M0"), size=parse_size("1P"), prot="rw"),
+        Step("reg", fd="C1", **memory),
+        Step("map", actor=0, fd="C1", vaddr=parse_address("M0"), iova=parse_size(0), size=parse_size(4096)),
+    )
+    registers = ThreadSpec("registers", actor=0, steps=(Step("reg", fd="C0", **memory),))
+    at = Step(
+        "map", actor=0, fd="C0", vaddr=parse_address("M1"), iova=parse_size(4096), size=parse_size(4096)
+    )
+    looks = ThreadSpec("looks", actor=0, steps=(Step("unreg", fd="C1", **memory), at))
+    program = Program("listed", machine=groups.machine, setup=steps, threads=(registers, looks))
+    for strategy in ("pos", "random"):
+        report = explore(program, "fixed", strategy, schedules=400, oracles=Linear())
+        assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+def test_an_unmap_looks_at_one_entry_after_the_other() -> None:
+    """It may be past an entry when a MAP fills it, and come to the next when the MAP has filled that too."""
+    register = Step("reg", actor=0, fd="C0", vaddr=parse_address("M0"), size=parse_size("1P"))
+    at = {"actor": 0, "fd": "C0", "iova": parse_size(0), "size": parse_size(8192)}
+    maps = ThreadSpec("maps", actor=0, steps=(Step("map", vaddr=parse_address("M0"), **at),))
+    unmaps = ThreadSpec("unmaps", actor=0, steps=(Step("unmap", **at),))
+    first = structs.replace(maps.steps[0], size=parse_size(4096))
+    steps = (*builtin("register-twice").setup, register, first)
+    program = Program("entries", setup=steps, threads=(maps, unmaps))
+    report = explore(program, "fixed", "random", schedules=400, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
 def test_a_group_that_leaves_is_seen_as_a_whole() -> None:
     """Who was told that the container has no IOMMU any more is not told that it is still set."""
     steps = (*builtin("register-twice").setup, Step("fork", actor=0, new_actor=1))

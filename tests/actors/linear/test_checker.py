@@ -131,7 +131,7 @@ def histories(draw: st.DrawFn) -> tuple[History, bool]:
     return History(RULES, frozenset({READY}), calls), changed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(histories())
 def test_the_search_says_what_brute_force_says(drawn: tuple[History, bool]) -> None:
     recorded, changed = drawn
@@ -194,10 +194,10 @@ def test_what_can_be_seen_at_the_end_has_to_be_explained_too() -> None:
 def test_ranges_may_alternate_entry_by_entry() -> None:
     mapped, cleared = map_(3, 2), unmap(3, 2)
     both = ((mapped, 0, 3, answered(mapped, 0)), (cleared, 1, 2, answered(cleared, 0)))
-    for entries in ((), ((0, 8192, 3),), ((0x1000, 4096, 3),)):
+    for entries in ((), ((0, 8192, 3),), ((0x1000, 4096, 3),), ((0, 4096, 3),)):
         seen = Answer(0, ((("p", 130),), 2, (entries, ())))
         assert check(history(*both, (LOOK, 4, 5, seen))).ok, entries
-    seen = Answer(0, ((("p", 130),), 2, (((0, 4096, 3),), ())))
+    seen = Answer(0, ((("p", 130),), 2, (((0, 4096, 1),), ())))
     assert check(history(*both, (LOOK, 4, 5, seen))).ok is False
 
 
