@@ -22,7 +22,8 @@ from concurrent.futures import (
 )
 from enum import Enum
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from time import sleep
 from typing import Any, TypeVar
 
@@ -158,8 +159,17 @@ class Processes(Made):
 
 
 def serve() -> None:
-    """Be a worker: an interrupt from the terminal is for the campaign to deal with."""
+    """Be a worker: an interrupt from the terminal is for the campaign to deal with, its death is not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=end_with_parent, name="end_with_parent", daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that gave it work has ended, however that was."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class Rounds:

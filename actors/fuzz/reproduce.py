@@ -79,15 +79,16 @@ class Reproducer:
         return self.search(program, kernel, orders) is None and not self.otherwise
 
     def faults(self, prepared: Prepared) -> Iterator[int | None]:
-        """Which failure point is to fail: the same kind, first at the same place."""
+        """Which failure point is to fail: the one that did, then others of its kind in the calm order."""
         if self.hit.fault is None:
             yield None
             return
+        if self.fault is not None:
+            yield self.fault
         counting = Counting()
         Campaign(prepared, Bounded(bound=0), counting, BUDGET).order()
         places = [nth for nth, name in enumerate(counting.reached) if name == self.hit.fault[0]]
-        places.sort(key=lambda nth: nth != self.fault)
-        yield from places[:MOST_FAULTS]
+        yield from [nth for nth in places if nth != self.fault][: MOST_FAULTS - 1]
 
     def choosers(self, orders: int) -> Iterator[Chooser]:
         """The order of the failure as far as it fits, then a few simple ones, then random ones."""

@@ -102,7 +102,9 @@ class State(msgspec.Struct):
         self.found_at.setdefault(finding.signature, (programs, seconds))
         self.known[finding.signature] = list(finding.known)
         self.hits[finding.signature] = self.hits.get(finding.signature, 0) + 1
-        self.cause[finding.key] = finding.signature
+        if finding.known or finding.failure is not None or finding.verdict == "mistake":
+            # What did not show again explains no other failure: the next one is looked into as well.
+            self.cause[finding.key] = finding.signature
 
     def switch_off(self) -> None:
         """Switch defects off that were found often, so that they hide nothing; their keys are open again."""

@@ -39,7 +39,8 @@ WANTED = {
 """What campaigns have to find; one that has found all of it ends."""
 SEEDS = range(5)
 WORKERS = 2
-SECONDS, UNIFORM_SECONDS = 600.0, 100.0
+SECONDS = 600.0
+UNIFORM_SECONDS = {"v6.12": 100.0, "v4.10-seed": 40.0, "v4.9": 40.0}
 """What a campaign has at most, and what uniform chance has."""
 
 
@@ -101,11 +102,11 @@ def race(kernels: Iterable[str]) -> None:
     """Run the campaigns that are not written down yet: those of the fuzzer first, a seed after the other."""
     sittings = list(loaded())
     known = {(each.kernel, each.seed, each.uniform) for each in sittings}
-    for kernel in kernels:
-        for uniform in (False, True):
+    for uniform in (False, True):
+        for kernel in kernels:
             for seed in SEEDS:
                 if (kernel, seed, uniform) not in known:
-                    sittings.append(raced(kernel, seed, uniform, UNIFORM_SECONDS if uniform else SECONDS))
+                    sittings.append(raced(kernel, seed, uniform, UNIFORM_SECONDS[kernel] if uniform else SECONDS))
                     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(sittings), indent=1) + b"\n")
                     print(told(sittings[-1]), flush=True)
 

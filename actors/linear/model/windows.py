@@ -22,12 +22,26 @@ class WindowCalls(VfioCalls):
         """TCE_CREATE: the default window if it is owed, then the one that is asked for."""
         if data is None or len(data) < 40:
             return state, -EFAULT, data
-        argsz, flags, shift, reserved, size, levels, more, _ = struct.unpack_from("<IIIIQIIQ", data)
+        argsz, flags = struct.unpack_from("<II", data)
         if argsz < 40 or flags:
             return state, -EINVAL, data
+        if not self.driver_of(state, container).pending:
+            return self.create_asked(state, op, container, data)
         state, ret = self.make_default_window(state, op, container)
-        if ret:
-            return state, ret, data
+        return state, ret or ("create_window",), data
+
+    def create_window(self, state: State, op: Operation, files: tuple[int, ...], container: int) -> Steps:
+        """TCE_CREATE has made the window that was owed: now the one that was asked for."""
+        if state.driver(container) is None:
+            return []
+        state, ret, data = self.create_asked(state, op, container, op.args[3])
+        if isinstance(ret, int):
+            return self.answered(state.with_driver(container, locked=False), files, Answer(ret, data))
+        return [(state, (ret[0], files, container, *ret[1:]))]
+
+    def create_asked(self, state: State, op: Operation, container: int, data: bytes) -> Done:
+        """Make the window that was asked for."""
+        argsz, flags, shift, reserved, size, levels, more, _ = struct.unpack_from("<IIIIQIIQ", data)
         mm, before = self.caller_mm(state, op), state
         state, window, ret = self.make_window(state, op, container, shift, size, levels)
         if ret and state.mms[mm].lost > before.mms[mm].lost and not self.rules.failed_table_leaks:

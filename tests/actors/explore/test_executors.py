@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
@@ -282,3 +283,46 @@ def test_a_cluster_that_is_not_there(address: str, reason: str) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(ClusterLost, match=f"no Dask scheduler at {address}: .*{reason}"):
         Cluster(address).executor()
+
+
+ORPHANS = """
+import os
+import signal
+
+from actors.explore.executors import Processes
+
+
+def worker(unit):
+    return os.getpid()
+
+
+if __name__ == "__main__":
+    from orphans import worker as imported
+
+    print(*{pid for _, pid in Processes(2).spread(imported, range(8))}, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def ended(pid: int) -> bool:
+    """Whether a process runs no more, though nobody may have asked yet how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def test_workers_end_with_whoever_gave_them_work(tmp_path: Path) -> None:
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    command = [sys.executable, str(tmp_path / "orphans.py")]
+    killed = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    pids = [int(pid) for pid in killed.stdout.split()]
+    assert pids
+    for _ in range(1_000):
+        if all(map(ended, pids)):
+            break
+        time.sleep(0.01)
+    assert all(map(ended, pids))

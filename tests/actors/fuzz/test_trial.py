@@ -7,11 +7,12 @@ import pytest
 from actors.explore import Bounded, prepare, replay
 from actors.explore.explore import Campaign
 from actors.explore.failure import Switches
+from actors.explore.run import Prepared
 from actors.fuzz import Generator, regression_test, triage, try_program
 from actors.fuzz.coverage import by_kind, kind_of, never_reached, universe
 from actors.fuzz.reproduce import Reproducer
 from actors.fuzz.triage import defects, less
-from actors.fuzz.trial import shape
+from actors.fuzz.trial import Hit, shape
 from actors.kernel.catalogue import find_kernel, find_piece
 from actors.program import Program, parse_program
 
@@ -176,3 +177,11 @@ def test_the_test_to_paste() -> None:
     assert callable(again)
     with pytest.raises(AssertionError, match="used of region"):
         again()
+
+
+def test_the_failure_point_that_failed_is_tried_first() -> None:
+    """Wherever the calm order gets to: what has failed may lie in another order."""
+    kernel = find_kernel("v6.12")
+    hit = Hit("k", "violation", "J-A1", "", ("violation", "J-A1", ""), (), (), ("pin_user_pages", 99))
+    case = Reproducer(hit, 1_000)
+    assert next(iter(case.faults(Prepared(BUSY, kernel)))) == 99

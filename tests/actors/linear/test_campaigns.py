@@ -156,6 +156,19 @@ def test_an_unmap_looks_at_one_entry_after_the_other() -> None:
     assert (report.verdict, report.findings) == ("ok", ()), report.message
 
 
+def test_the_default_window_is_charged_before_the_one_asked_for() -> None:
+    """A thread that gives CAP_IPC_LOCK up in between lets the second fail, and the first stays."""
+    limit = Step("rlimit", actor=0, limit=parse_size(0))
+    create = Step("create", actor=0, fd="C0", page_shift=16, window_size=parse_size(2 << 30), levels=3)
+    creates = ThreadSpec("creates", actor=0, steps=(create,))
+    drops = ThreadSpec("drops", actor=0, steps=(Step("dropcap", actor=0),))
+    looks = Step("remove", actor=0, fd="C0", start_addr=parse_size(2048))
+    steps = (*builtin("register-twice").setup, limit)
+    program = Program("charges", setup=steps, threads=(creates, drops), finally_=(looks,))
+    report = explore(program, "fixed", "pos", schedules=300, oracles=Linear())
+    assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
 def test_a_group_that_leaves_is_seen_as_a_whole() -> None:
     """Who was told that the container has no IOMMU any more is not told that it is still set."""
     steps = (*builtin("register-twice").setup, Step("fork", actor=0, new_actor=1))
