@@ -19,6 +19,9 @@ from actors.fuzz.generate.mutate import repaired
 from actors.fuzz.generate.scene import Scene
 from actors.program import Address, MachineSpec, Program, Step, ThreadSpec
 
+AIMS = 3
+"""Steps that are drawn in a duel for each that is taken."""
+
 SCALES = (0.5, 1.0, 1.0, 2.0, 4.0)
 """By how much the weight of an operation that is on is changed."""
 
@@ -97,15 +100,19 @@ class Generator:
     # -- setup ---------------------------------------------------------------------------------
 
     def setup(self) -> tuple[Step, ...]:
-        """What runs alone first: containers with groups, memory, and how far they have come."""
+        """What runs alone first: containers with groups, memory, and how far they have come.
+
+        In a bare one nothing is registered yet, so that the threads are the first to do it.
+        """
         self.steps: list[Step] = []
         chance = self.draw.chance
+        bare = not self.uniform and chance(0.2)
         containers = 1 if chance(0.4 if self.scene.machine.groups > 1 else 0.85) else 2
         for number in range(containers):
             self.container(number, containers)
             if chance(0.85) and (not number or chance(0.7)):
                 self.do("mmap")
-            if chance(0.45):
+            if not bare and chance(0.45):
                 self.register(f"C{number}")
         for op, part, most in (
             ("reg", 0.6, containers), ("map", 0.5, 1 + containers), ("enable", 0.1, 1), ("create", 0.2, 1),
@@ -113,7 +120,7 @@ class Generator:
             ("rlimit", 0.08, 1), ("dropcap", 0.08, 1), ("unmap", 0.1, 1),
         ):  # fmt: skip
             for _ in range(most):
-                if chance(part):
+                if not (bare and op in ("reg", "map")) and chance(part):
                     self.do(op)
         if chance(0.45):
             self.do("mmap")
@@ -212,11 +219,20 @@ class Generator:
             ops[0] = self.against(self.random.choice(self.random.choice(others).steps), actor)
         steps: list[Step] = []
         for op in ops:
-            step = RULES[op][1](self.draw, actor) if isinstance(op, str) and op in RULES else op
+            step = self.aimed(op, actor, others) if isinstance(op, str) else op
             if isinstance(step, Step):
                 steps.append(step)
                 self.scene.absorb(step, actor)
         return ThreadSpec(f"t{number}", actor=actor, steps=tuple(steps))
+
+    def aimed(self, op: str, actor: int, others: list[ThreadSpec]) -> Step | None:
+        """A step of an operation; in a duel, of a few, the one nearest to what another thread does."""
+        tries = AIMS if self.duel and others else 1
+        drawn = [step for _ in range(tries) if (step := RULES[op][1](self.draw, actor)) is not None]
+        theirs = [step for thread in others for step in thread.steps]
+        return max(
+            drawn, key=lambda step: max((shared(step, other) for other in theirs), default=0), default=None
+        )
 
     def against(self, step: Step, actor: int) -> str | Step:
         """What another thread does to a step: the same once more, there or elsewhere, or its opposite."""
@@ -227,7 +243,7 @@ class Generator:
             return step.op
         kind = self.scene.processes[actor].fds.get(step.fd or "", ("", ""))[0]
         others = [name for name in self.scene.processes[actor].named(kind) if name != step.fd]
-        elsewhere = bool(others) and self.draw.chance(0.6)
+        elsewhere = bool(others) and self.draw.chance(0.75)
         twin: Step = structs.replace(step, fd=self.random.choice(others) if elsewhere else step.fd)
         return twin
 
@@ -256,3 +272,12 @@ class Generator:
             ends += [Step("run", cpu=cpu, task="idle") for cpu in range(self.scene.machine.cpus)]
         self.random.shuffle(ends)
         return tuple(ends)
+
+
+def shared(step: Step, other: Step) -> int:
+    """How much of what two steps are about is the same: memory, bus addresses, sizes."""
+    memory = step.vaddr is not None and other.vaddr is not None and step.vaddr.region == other.vaddr.region
+    return 2 * memory + sum(
+        mine is not None and mine == theirs
+        for mine, theirs in ((step.vaddr, other.vaddr), (step.iova, other.iova), (step.size, other.size))
+    )

@@ -342,7 +342,7 @@ RULES: Mapping[str, tuple[float, Rule]] = {
 """Operation -> how often it is drawn beside the others, and the rule that writes it."""
 
 ENDS = frozenset({"exit", "abort", "exec"})
-"""What ends an address space; not in a setup, as the judges of the threads have not seen what it locked."""
+"""What ends a process or its address space; nothing for whoever is no process."""
 
 AGAINST: Mapping[str, tuple[str, ...]] = {
     "map": ("unmap", "unreg", "remove", "close", "unsetcont", "disable", "dma", "create"),
