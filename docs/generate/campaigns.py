@@ -106,7 +106,9 @@ def race(kernels: Iterable[str]) -> None:
         for kernel in kernels:
             for seed in SEEDS:
                 if (kernel, seed, uniform) not in known:
-                    sittings.append(raced(kernel, seed, uniform, UNIFORM_SECONDS[kernel] if uniform else SECONDS))
+                    sittings.append(
+                        raced(kernel, seed, uniform, UNIFORM_SECONDS[kernel] if uniform else SECONDS)
+                    )
                     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(sittings), indent=1) + b"\n")
                     print(told(sittings[-1]), flush=True)
 
@@ -181,10 +183,11 @@ def ratio(ours: Times, uniform: Times) -> str:
 
 def campaign_findings(argument: str) -> str:
     """The table of the page."""
-    head = (
+    head = [
         "kernel", "defect", "caught by", ">found", ">programs", ">seconds", ">uniformly random: found",
         ">seconds", ">times faster",
-    )  # fmt: skip
+    ]  # fmt: skip
+    columns = len(head) if beside() else len(head) - 3
     made = []
     for kernel, slug, ours, uniform in rows():
         seen = sorted({each.what for each in ours.found})
@@ -192,9 +195,14 @@ def campaign_findings(argument: str) -> str:
             (
                 code(kernel), code(slug), ", ".join(seen), ours.share, f"{ours.programs:,}",
                 f"{ours.seconds:.0f}", uniform.share, seconds(uniform), ratio(ours, uniform),
-            )
+            )[:columns]
         )  # fmt: skip
-    return table(head, made)
+    return table(head[:columns], made)
+
+
+def beside() -> bool:
+    """Whether uniform chance was measured too."""
+    return any(each.uniform for each in loaded())
 
 
 def seconds(times: Times) -> str:
@@ -205,13 +213,12 @@ def seconds(times: Times) -> str:
 def short() -> str:
     """The table in the README."""
     head = ("kernel", "defect", ">found", ">programs", ">seconds", ">uniformly random")
-    return table(
-        head,
-        [
-            (code(kernel), code(slug), ours.share, f"{ours.programs:,}", seconds(ours), seconds(uniform))
-            for kernel, slug, ours, uniform in rows()
-        ],
-    )
+    columns = len(head) if beside() else len(head) - 1
+    made = [
+        (code(kernel), code(slug), ours.share, f"{ours.programs:,}", seconds(ours), seconds(uniform))
+        for kernel, slug, ours, uniform in rows()
+    ]
+    return table(head[:columns], [row[:columns] for row in made])
 
 
 def main(arguments: list[str]) -> int:

@@ -13,9 +13,8 @@ from docs.generate.campaigns import SEEDS, WANTED, Found, Sitting, campaign_find
 
 def test_every_kernel_was_measured_with_every_seed() -> None:
     for kernel in WANTED:
-        for uniform in (False, True):
-            seeds = [each.seed for each in loaded() if (each.kernel, each.uniform) == (kernel, uniform)]
-            assert sorted(seeds) == list(SEEDS)
+        seeds = [each.seed for each in loaded() if each.kernel == kernel and not each.uniform]
+        assert sorted(seeds) == list(SEEDS)
 
 
 def test_campaigns_find_what_they_have_to_find() -> None:
