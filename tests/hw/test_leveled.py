@@ -3,25 +3,8 @@
 import numpy as np
 import pytest
 
-from hw import MIB, NONE, READ, TIB, LevelMissing, NoView, TceTable, table_geometry
-
-
-def make(
-    window: int = 64 * MIB, shift: int = 12, levels: int = 1, on_demand: bool = False, view: bool = True
-) -> TceTable:
-    return TceTable(table_geometry(4096, shift, window, levels), shift, 0, on_demand, view, 0)
-
-
-def hpas(*pages: int) -> np.ndarray:
-    return np.array(pages, np.uint64) << np.uint64(12)
-
-
-def state(table: TceTable) -> dict[int, tuple[int, int]]:
-    return {
-        int(i): (int(tce), int(ua))
-        for piece in table.live()
-        for i, tce, ua in zip(piece.indices, piece.tces, piece.uas, strict=True)
-    }
+from hw import NONE, READ, TIB, LevelMissing, NoView
+from tests.hw.tables import hpas, make, state
 
 
 def test_view_comes_and_goes() -> None:
