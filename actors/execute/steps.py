@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from errno import EINVAL
 from typing import Any, NamedTuple
 
@@ -11,9 +11,10 @@ from actors.kernel import uapi
 from actors.kernel.group import device_name
 from actors.kernel.uapi import UserPointer
 from actors.machine import Machine
-from actors.program import Step, arguments
+from actors.program import Step, ThreadSpec, arguments
 from actors.runtime.errors import TaskKilled
 from actors.runtime.messages import Request
+from actors.runtime.ops import Op, point
 
 REGION_SPACING = 1 << 38
 """Bytes between the bases that regions get; a region may be addressed below its base."""
@@ -41,9 +42,17 @@ Carry = Callable[..., Coroutine[Any, Any, Outcome]]
 class Execution:
     """The state of a program on a machine: which actor is which process, which name which descriptor.
 
+    Names of descriptors are variables in the memory of a process, which its threads share.
+
     Args:
         machine: a booted machine.
         bases: base address of each region that has a fixed one; others get bases in order of mention.
+
+    Attributes:
+        processes: actor -> its process.
+        names: actor -> name -> descriptor; a name that is not there stands for -1.
+        changing: ``(actor, name)`` of names that one thread gives a value while others look; each look at
+            one, and each change, is a scheduling point.
     """
 
     def __init__(self, machine: Machine, bases: dict[str, int] | None = None) -> None:
@@ -51,6 +60,7 @@ class Execution:
         self.bases = Bases(bases or {})
         self.processes: dict[int, str] = {}
         self.names: dict[int, dict[str, int]] = {}
+        self.changing: frozenset[tuple[int, str]] = frozenset()
 
     async def start(self, actor: int = 0) -> None:
         """Start the first process."""
@@ -77,11 +87,26 @@ class Execution:
         except TaskKilled:
             return Outcome(None, None, SKIPPED)
 
-    def fd(self, actor: int, name: str | int) -> int:
+    async def fd(self, actor: int, name: str | int) -> int:
         """The descriptor of a name; -1 for one that is closed, a number stands for itself."""
-        if isinstance(name, int):
-            return name
-        return self.names[actor].get(name, -1)
+        if isinstance(name, str):
+            await self.touch_name(actor, name, write=False)
+        return self.number_of(actor, name)
+
+    def number_of(self, actor: int, name: str | int) -> int:
+        """The same where nobody runs beside the actor."""
+        return name if isinstance(name, int) else self.names[actor].get(name, -1)
+
+    async def touch_name(self, actor: int, name: str, write: bool) -> None:
+        """Declare a look at a name, or a change, where threads may meet there."""
+        if (actor, name) in self.changing:
+            await point(Op("user-copy", f"actor:{actor}.{name}", write, within=f"actor:{actor}.*"))
+
+    async def copied_names(self, actor: int) -> dict[str, int]:
+        """What a child of an actor knows: the names as they are when it is made."""
+        if any(owner == actor for owner, _ in self.changing):
+            await point(Op("user-copy", f"actor:{actor}.*", False))
+        return dict(self.names[actor])
 
     async def call(self, actor: int, request: Request[Any]) -> Any:
         """Make a system call as the process of an actor."""
@@ -89,7 +114,7 @@ class Execution:
 
     async def ioctl(self, actor: int, fd: str, cmd: int, arg: Any = 0) -> Outcome:
         """Make an ioctl by names."""
-        return Outcome(await self.call(actor, m.Ioctl(self.fd(actor, fd), cmd, arg)))
+        return Outcome(await self.call(actor, m.Ioctl(await self.fd(actor, fd), cmd, arg)))
 
     # -- descriptors ---------------------------------------------------------------------------
 
@@ -104,23 +129,25 @@ class Execution:
     async def _opened(self, actor: int, name: str, request: Request[int]) -> Outcome:
         ret = await self.call(actor, request)
         if ret >= 0:
+            await self.touch_name(actor, name, write=True)
             self.names[actor][name] = ret
         return Outcome(min(ret, 0))
 
     async def _close(self, actor: int, fd: str) -> Outcome:
+        await self.touch_name(actor, fd, write=True)
         number = self.names[actor].pop(fd, -1)
         return Outcome(await self.call(actor, m.Close(number)))
 
     async def _dup(self, actor: int, fd: str, newfd: str) -> Outcome:
-        return await self._opened(actor, newfd, m.Dup(self.fd(actor, fd)))
+        return await self._opened(actor, newfd, m.Dup(await self.fd(actor, fd)))
 
     async def _cloexec(self, actor: int, fd: str) -> Outcome:
-        return Outcome(await self.call(actor, m.SetCloexec(self.fd(actor, fd))))
+        return Outcome(await self.call(actor, m.SetCloexec(await self.fd(actor, fd))))
 
     # -- VFIO core -----------------------------------------------------------------------------
 
     async def _setcont(self, actor: int, fd: str, container: str, bad_user_pointer: bool) -> Outcome:
-        number = -1 if container == "-1" else self.fd(actor, container)
+        number = -1 if container == "-1" else await self.fd(actor, container)
         data = None if bad_user_pointer else bytearray(uapi.INT.pack(number))
         return await self.ioctl(actor, fd, uapi.VFIO_GROUP_SET_CONTAINER, UserPointer(data))
 
@@ -140,16 +167,15 @@ class Execution:
     async def _devfd(
         self, actor: int, fd: str, newfd: str, device: str | None, bad_user_pointer: bool
     ) -> Outcome:
-        name = device or device_name(self.group_index(actor, fd))
+        number = await self.fd(actor, fd)
+        name = device or device_name(self.group_index(actor, number))
         pointer = pointed(name.encode() + b"\0", bad_user_pointer)
-        return await self._opened(
-            actor, newfd, m.Ioctl(self.fd(actor, fd), uapi.VFIO_GROUP_GET_DEVICE_FD, pointer)
-        )
+        return await self._opened(actor, newfd, m.Ioctl(number, uapi.VFIO_GROUP_GET_DEVICE_FD, pointer))
 
-    def group_index(self, actor: int, fd: str) -> int:
+    def group_index(self, actor: int, fd: int) -> int:
         """Which of the machine's groups a descriptor refers to; 0 when it is none."""
         process: Any = self.machine.core.actors[self.processes[actor]]
-        file = process.files.get(self.fd(actor, fd))
+        file = process.files.get(fd)
         ids = self.machine.world.group_ids
         return ids.index(file.actor) if file is not None and file.actor in ids else 0
 
@@ -292,8 +318,9 @@ class Execution:
         return await self._clone(actor, new_actor, share_mm=True)
 
     async def _clone(self, actor: int, new_actor: int, share_mm: bool) -> Outcome:
+        names = await self.copied_names(actor)
         child = await self.call(actor, m.Clone(f"actor{new_actor}", share_mm))
-        self.names[new_actor] = dict(self.names[actor])
+        self.names[new_actor] = names
         self.processes[new_actor] = child
         return Outcome(0)
 
@@ -347,9 +374,22 @@ class Bases(dict[str, int]):
         return base
 
 
+def changing(threads: Iterable[ThreadSpec]) -> frozenset[tuple[int, str]]:
+    """The names of descriptors, with their actors, that threads give values while others may look."""
+    named = {"open": "fd", "opennull": "fd", "close": "fd", "dup": "newfd", "devfd": "newfd"}
+    found: set[tuple[int, str]] = set()
+    for thread in threads:
+        for step in thread.steps:
+            actor = step.actor if step.actor is not None else thread.actor
+            name = getattr(step, named[step.op]) if step.op in named else None
+            if actor is not None and name is not None:
+                found.add((actor, name))
+    return frozenset(found)
+
+
 def pointed(data: bytes, bad: bool) -> UserPointer:
     """A pointer to a struct, or to where nothing is mapped."""
     return UserPointer(None if bad else bytearray(data))
 
 
-__all__ = ["Execution", "Outcome"]
+__all__ = ["Execution", "Outcome", "changing"]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from actors.check import Oracles
-from actors.execute.steps import SKIPPED, Execution, Outcome
+from actors.execute.steps import SKIPPED, Execution, Outcome, changing
 from actors.explore.arena import STEP_BUDGET, Arena
 from actors.explore.result import Result
 from actors.explore.verdicts import ENDINGS, OracleMaker, failure_of, findings_of, raise_first, unexpected
@@ -147,6 +147,7 @@ class Run:
     def conclude(self) -> None:
         """All threads have ended, and so has every grace period that can: judge, play the rest, judge."""
         self.core.chooser = CALM
+        self.execution.changing = frozenset()
         if self.program.finally_:
             raise_first(self.oracles.quiescent(final=False))
             self.play(self.program.finally_, "finally")
@@ -174,6 +175,7 @@ class Run:
 
     def start(self) -> None:
         """Create all threads of the program."""
+        self.execution.changing = changing(self.program.threads)
         for spec in self.program.threads:
             for actor in mentioned(spec):
                 if actor not in self.execution.processes and actor not in self.arrivals:

@@ -34,6 +34,7 @@ class Files(Actor):
 
     Attributes:
         files: descriptor -> open file.
+        reserved: descriptors that are promised to a file which is being opened.
         cloexec: descriptors that execve closes.
         task_numbers: tasks that the process has had.
     """
@@ -44,6 +45,7 @@ class Files(Actor):
         super().__init__(world.core, comm, reserved_id)
         self.world = world
         self.files: dict[int, File] = {}
+        self.reserved: set[int] = set()
         self.cloexec: set[int] = set()
         self.task_numbers = 0
         self.files_read = Op("list", f"{self.id}.files", False)
@@ -61,13 +63,52 @@ class Files(Actor):
         file = self.files.get(fd)
         return file if file is not None and await file.get_unless_zero(holder) else None
 
-    async def install(self, file: File) -> int:
-        """Enter a file in the table; the lowest free descriptor, or -EMFILE."""
+    def lowest_unused(self) -> int:
+        """The lowest descriptor that is neither open nor promised, or -EMFILE."""
+        taken = self.files.keys() | self.reserved
+        return next((n for n in range(FIRST_FD, MAX_FDS) if n not in taken), -EMFILE)
+
+    async def get_unused_fd(self) -> int:
+        """Promise the lowest free descriptor to a file that is still to be opened; it, or -EMFILE.
+
+        Kernel: fs/file.c, ``get_unused_fd_flags``.
+        """
         if self.core.controlled:
             await point(self.files_write)
-        fd = next((n for n in range(FIRST_FD, MAX_FDS) if n not in self.files), -EMFILE)
+        fd = self.lowest_unused()
         if fd >= 0:
-            self.files[fd] = file
+            self.reserved.add(fd)
+        return fd
+
+    async def put_unused_fd(self, fd: int) -> None:
+        """Take a promise back. Kernel: fs/file.c."""
+        if self.core.controlled:
+            await point(self.files_write)
+        self.reserved.remove(fd)
+
+    async def fd_install(self, fd: int, file: File) -> int:
+        """Enter a file under the descriptor that was promised to it; the descriptor. Kernel: fs/file.c."""
+        if self.core.controlled:
+            await point(self.files_write)
+        self.reserved.remove(fd)
+        self.files[fd] = file
+        return fd
+
+    async def install(self, file: File, cloexec: bool = False) -> int:
+        """Enter a file that is open under the lowest free descriptor; without one it is closed again.
+
+        Returns:
+            The descriptor, or -EMFILE.
+        """
+        if self.core.controlled:
+            await point(self.files_write)
+        fd = self.lowest_unused()
+        if fd < 0:
+            await self.fput(file, self.id)
+            return fd
+        self.files[fd] = file
+        if cloexec:
+            self.cloexec.add(fd)
         return fd
 
     async def fput(self, file: File, holder: str) -> None:
@@ -84,18 +125,31 @@ class Files(Actor):
     # -- system calls --------------------------------------------------------------------------
 
     async def sys_open(self, path: str) -> int:
-        """open: ``/dev/vfio/vfio``, ``/dev/vfio/N``, ``/dev/null``; -ENOENT, -EBUSY."""
+        """open: ``/dev/vfio/vfio``, ``/dev/vfio/N``, ``/dev/null``; -EMFILE, -ENOENT, -EBUSY.
+
+        Kernel: fs/open.c, ``do_sys_openat2``.
+        """
+        fd = await self.get_unused_fd()
+        if fd < 0:
+            return fd
+        file = await self.opened(path)
+        if isinstance(file, int):
+            await self.put_unused_fd(fd)
+            return file
+        return await self.fd_install(fd, file)
+
+    async def opened(self, path: str) -> File | int:
+        """Open what a path names: its file, or a negative errno."""
         if path == "/dev/vfio/vfio":
             container = self.world.kernel.container(self.world)
-            return await self.install(File(self.core, "container", container.id, self.id))
+            return File(self.core, "container", container.id, self.id)
         if path == "/dev/null":
-            return await self.install(File(self.core, "null", "", self.id))
+            return File(self.core, "null", "", self.id)
         group = self.world.groups.get(path)
         if group is None:
             return -ENOENT
         file = File(self.core, "group", group, self.id)
-        ret = await call(group, m.GroupOpen(file))
-        return ret or await self.install(file)
+        return await call(group, m.GroupOpen(file)) or file
 
     async def sys_close(self, fd: int) -> int:
         """close: 0 or -EBADF."""
@@ -164,13 +218,13 @@ class Files(Actor):
         return ret
 
     async def get_device_fd(self, group: File, arg: Any) -> int:
-        """GET_DEVICE_FD: the name is a string in the caller's memory."""
+        """GET_DEVICE_FD: the name is a string in the caller's memory; execve closes the descriptor."""
         name = arg.read_string() if isinstance(arg, UserPointer) else None
         if name is None:
             return -EFAULT
         file = File(self.core, "device", group.actor, self.id)
         ret = await call(group.actor, m.GroupDeviceGet(name, file))
-        return ret or await self.install(file)
+        return ret or await self.install(file, cloexec=True)
 
     # -- the end -------------------------------------------------------------------------------
 

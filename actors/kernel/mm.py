@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.kernel.messages import ShootLazyTlb
-from actors.kernel.task import Task
+from actors.kernel.task import Limits, Task
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Counter, Refcount
 from actors.runtime.errors import UseAfterFree
@@ -174,7 +174,7 @@ class MmState(Actor):
         if pages > 0 and self.core.fails("account_locked_vm"):
             return -ENOMEM
         async with self.mmap_lock.write():
-            locked_vm = await self.locked_vm.get()
+            locked_vm = await self.locked_vm_now(pages > 0)
             if pages > 0:
                 if self.above_limit(locked_vm + pages):
                     return -ENOMEM
@@ -192,16 +192,26 @@ class MmState(Actor):
             return -locked_vm
         return pages
 
+    async def locked_vm_now(self, limited: bool = True) -> int:
+        """Read ``locked_vm``; ``limited``: the limits of the current task are looked at in the same step."""
+        return await self.locked_vm.get(*(self.limits.read_op,) if limited else ())
+
+    @property
+    def limits(self) -> Limits:
+        """What the current task may lock."""
+        task: Task = self.core.current.task
+        return task.limits
+
     def above_limit(self, pages: int) -> bool:
         """Whether ``pages`` exceed RLIMIT_MEMLOCK of the current task, which lacks CAP_IPC_LOCK."""
-        task: Task = self.core.current.task
-        limit = task.rlimit_memlock_bytes
-        return limit is not None and not task.cap_ipc_lock and pages > limit >> self.memory.page_shift
+        limit = self.limits.rlimit_memlock_bytes
+        return limit is not None and not self.limits.cap_ipc_lock and pages > limit >> self.memory.page_shift
 
-    def may_lock_nothing(self) -> bool:
+    async def may_lock_nothing(self) -> bool:
         """Whether the current task may not call mlock at all. Kernel: mm/mlock.c, ``can_do_mlock``."""
-        task: Task = self.core.current.task
-        return task.rlimit_memlock_bytes == 0 and not task.cap_ipc_lock
+        if self.core.controlled:
+            await point(self.limits.read_op)
+        return self.limits.rlimit_memlock_bytes == 0 and not self.limits.cap_ipc_lock
 
     # -- the list of mappings ------------------------------------------------------------------
 

@@ -118,12 +118,12 @@ class MmCalls(MmPages):
 
         Kernel: mm/mlock.c, ``do_mlock``. Huge pages are neither locked nor charged.
         """
-        if self.may_lock_nothing():
+        if await self.may_lock_nothing():
             return -EPERM
         first, last = self._pages(addr, size)
         async with self.mmap_lock.write():
             locked = sum(v.last - v.first for v in self._inside(first, last) if v.locked)
-            if self.above_limit(await self.locked_vm.get() + last - first - locked):
+            if self.above_limit(await self.locked_vm_now() + last - first - locked):
                 return -ENOMEM
             end = self._mapped_until(first, last)
             await self._set_locked(first, end, True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.kernel import messages as m
 from actors.kernel.files import Files
-from actors.kernel.task import Task
+from actors.kernel.task import Limits, Task
 from actors.runtime.cells import Cell
 from actors.runtime.errors import KernelOops, TaskKilled
 from actors.runtime.messages import Request
@@ -36,19 +36,28 @@ class Process(Files):
             alive stays so until it is done.
         exiting: whether exit_group or a fatal signal has begun to end it.
         gone: whether the last task has made its last switch.
+        limits: what its tasks may lock in memory.
         group_exec_task: the task whose execve ends the others; None without one.
         left_alone: what that execve waits for until its task is the only one; None while it does not.
     """
 
     callers_are_threads = True
 
-    def __init__(self, world: KernelGlobals, comm: str, mm: str | None = None, reserved_id: str = "") -> None:
+    def __init__(
+        self,
+        world: KernelGlobals,
+        comm: str,
+        mm: str | None = None,
+        reserved_id: str = "",
+        parent: Process | None = None,
+    ) -> None:
         super().__init__(world, comm, reserved_id)
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
         self.threadgroup_lock = Mutex(world.core, f"{self.id}.threadgroup_lock")
         self.gone = False
         self.group_exec_task: Task | None = None
         self.left_alone: Completion | None = None
+        self.limits: Limits = Limits(self.id, parent.limits if parent is not None else None)
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
         self.tasks = [self.new_task()]
@@ -58,10 +67,8 @@ class Process(Files):
 
     def new_task(self) -> Task:
         """Make a task; whoever calls has counted it in ``mm_users``."""
-        task = Task(self.id, self.task_numbers, self.name, self.mm)
+        task = Task(f"{self.id}/{self.task_numbers}", self.mm, self.limits)
         self.task_numbers += 1
-        if self.task_numbers > 1:
-            self.tasks[0].share_limits(task)
         return task
 
     # -- entering and leaving the kernel -------------------------------------------------------
@@ -166,14 +173,16 @@ class Process(Files):
 
     async def sys_setrlimit(self, limit_bytes: int | None) -> int:
         """setrlimit(RLIMIT_MEMLOCK): 0."""
-        for task in self.tasks:
-            task.rlimit_memlock_bytes = limit_bytes
+        if self.core.controlled:
+            await point(self.limits.write_op)
+        self.limits.rlimit_memlock_bytes = limit_bytes
         return 0
 
     async def sys_dropcap(self) -> int:
         """Give CAP_IPC_LOCK up: 0."""
-        for task in self.tasks:
-            task.cap_ipc_lock = False
+        if self.core.controlled:
+            await point(self.limits.write_op)
+        self.limits.cap_ipc_lock = False
         return 0
 
     # -- processes -----------------------------------------------------------------------------
@@ -191,14 +200,13 @@ class Process(Files):
             await call(mm, m.Mmget(first))
         else:
             mm = await call(self.mm, m.DupMmap(first, comm))
-        child = self.world.kernel.process(self.world, comm, mm, child_id)
+        child = self.world.kernel.process(self.world, comm, mm, child_id, self)
         if self.core.controlled:
             await point(self.files_write)
         for fd, file in self.files.items():
             file.hold(child.id)
             child.files[fd] = file
         child.cloexec |= self.cloexec
-        self.tasks[0].share_limits(child.tasks[0])
         return child.id
 
     async def sys_execve(self, comm: str) -> int:
@@ -231,7 +239,7 @@ class Process(Files):
             await point(self.exiting.writing())
         old, self.name = self.mm, comm
         self.mm = self.world.new_mm(comm, task.name).id
-        task.mm, task.comm = self.mm, comm
+        task.mm = self.mm
         for cpu in self.world.cpus:
             await call(cpu, m.SwitchMm(self.id, self.mm))
         return old

@@ -5,10 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.runtime.cells import Refcount
-from actors.runtime.ops import point
+from actors.runtime.ops import Op, point
 
 if TYPE_CHECKING:
     from actors.runtime.core import Core
+
+
+class Limits:
+    """What the tasks of a process may lock in memory; shared by all of them.
+
+    Kernel: ``signal->rlim``, ``cred->cap_effective``. Simplified: a task that gives CAP_IPC_LOCK up does so
+    for its whole process.
+
+    Attributes:
+        rlimit_memlock_bytes: RLIMIT_MEMLOCK; None for RLIM_INFINITY.
+        cap_ipc_lock: whether they have CAP_IPC_LOCK.
+        read_op, write_op: the declarations of a look and of a change.
+    """
+
+    __slots__ = ("cap_ipc_lock", "read_op", "rlimit_memlock_bytes", "write_op")
+
+    def __init__(self, pid: str, like: Limits | None = None) -> None:
+        self.rlimit_memlock_bytes: int | None = None if like is None else like.rlimit_memlock_bytes
+        self.cap_ipc_lock: bool = True if like is None else like.cap_ipc_lock
+        self.read_op = Op("field", f"{pid}.limits", False)
+        self.write_op = Op("field", f"{pid}.limits", True)
 
 
 class Task:
@@ -16,29 +37,18 @@ class Task:
 
     Attributes:
         name: ``process:0/1``, the process and the number of the thread in it.
-        pid: the id of the process actor, ``process:0``.
-        comm: its name.
         mm: the id of its mm actor; None once it has given it up (``exit_mm``).
-        rlimit_memlock_bytes: RLIMIT_MEMLOCK; None for RLIM_INFINITY.
-        cap_ipc_lock: whether it has CAP_IPC_LOCK.
+        limits: what it may lock, like all tasks of its process.
         fatal_signal: whether a SIGKILL is pending.
     """
 
-    __slots__ = ("cap_ipc_lock", "comm", "fatal_signal", "mm", "name", "pid", "rlimit_memlock_bytes")
+    __slots__ = ("fatal_signal", "limits", "mm", "name")
 
-    def __init__(self, pid: str, number: int, comm: str, mm: str) -> None:
-        self.name = f"{pid}/{number}"
-        self.pid = pid
-        self.comm = comm
+    def __init__(self, name: str, mm: str, limits: Limits) -> None:
+        self.name = name
         self.mm: str | None = mm
-        self.rlimit_memlock_bytes: int | None = None
-        self.cap_ipc_lock = True
+        self.limits = limits
         self.fatal_signal = False
-
-    def share_limits(self, other: Task) -> None:
-        """Give ``other``, a thread or child, the limits and capabilities of this task."""
-        other.rlimit_memlock_bytes = self.rlimit_memlock_bytes
-        other.cap_ipc_lock = self.cap_ipc_lock
 
 
 class File:

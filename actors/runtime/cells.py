@@ -113,10 +113,10 @@ class Counter(Shared):
         self.value = value
 
     @types.coroutine
-    def get(self) -> Generator[Op, Any, int]:
-        """Return the number."""
+    def get(self, *also: Op) -> Generator[Op, Any, int]:
+        """Return the number; ``also`` is what the same step looks at besides."""
         if self.core.controlled:
-            yield self.read_op or self.reading()
+            yield self.reading().together(also) if also else self.read_op or self.reading()
         if self.freed:
             raise self.misused()
         if self.core.tracing:

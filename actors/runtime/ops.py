@@ -67,6 +67,10 @@ class Op:
         self.guard = guard
         self.mode = mode
 
+    def together(self, also: tuple[Op, ...]) -> Op:
+        """The same access in one step with others."""
+        return Op(self.kind, self.object, self.write, self.guard, self.mode, self.within, also)
+
     def depends_on(self, other: Op) -> bool:
         """Whether the order of the two can matter: one object, or one inside the other; not both reads."""
         if self.also or other.also:

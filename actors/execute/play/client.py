@@ -116,7 +116,7 @@ class ClientExecution(Execution):
         stride: Mapping[str, int] = step.stride or {}
         strides = [stride.get(field, 0) for field in packed.fields]
         values = [args[field] + first * by for field, by in zip(packed.fields, strides, strict=True)]
-        process, fd = self.processes[actor], self.fd(actor, args["fd"])
+        process, fd = self.processes[actor], self.number_of(actor, args["fd"])
         cmd, pack, outcomes = packed.cmd, packed.layout.pack, []
         for _ in range(count):
             ret = await call(process, Ioctl(fd, cmd, UserPointer(bytearray(pack(*values)))))
@@ -157,7 +157,7 @@ class ClientExecution(Execution):
 
         Simplified: the driver behind the descriptor is not modelled, and nothing of it matters here.
         """
-        number = self.fd(actor, step.fd or "")
+        number = self.number_of(actor, step.fd or "")
         if step.op == "device":
             request = DEVICE_REQUESTS[step.call or ""]
             lives = await self.call(actor, Ioctl(number, request, UserPointer(bytearray(64)))) != -EBADF
@@ -198,5 +198,5 @@ class ClientExecution(Execution):
     def actor_behind(self, actor: int, name: str) -> str | None:
         """The container or group that a descriptor refers to; None when it is closed."""
         process: Any = self.machine.core.actors[self.processes[actor]]
-        file = process.files.get(self.fd(actor, name))
+        file = process.files.get(self.number_of(actor, name))
         return None if file is None else file.actor

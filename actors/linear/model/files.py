@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from errno import EBADF, EBUSY, EMFILE, ENOENT
 
 from actors.linear.model.memory import MemoryCalls
@@ -11,7 +11,6 @@ from actors.linear.model.values import (
     Container,
     Dict,
     File,
-    Local,
     Mm,
     Operation,
     Process,
@@ -27,7 +26,7 @@ UNKNOWN = "?"
 """A child whose name is not known, or not yet."""
 
 
-class FileCalls(MemoryCalls, ABC):
+class FileCalls(MemoryCalls):
     """The part of the model that is about files and processes.
 
     A call that uses a descriptor is several steps: it finds the file, does its work, and lets go of the
@@ -36,36 +35,46 @@ class FileCalls(MemoryCalls, ABC):
 
     # -- descriptors ---------------------------------------------------------------------------
 
-    def install(self, state: State, op: Operation, file: File) -> tuple[State, int]:
-        """Enter a new file under the lowest free descriptor."""
-        number = state.serial
-        fds = state.processes[op.process].fds
-        fd = lowest(fds)
-        if fd < 0:
-            return state, fd
+    def install(self, state: State, op: Operation, file: File, fd: int) -> State:
+        """Enter a new file under a descriptor."""
+        number, process = state.serial, state.processes[op.process]
         state = state._replace(files=state.files.put(number, file), serial=number + 1)
-        return state.with_process(op.process, fds=fds.put(fd, number)), fd
+        return state.with_process(
+            op.process, fds=process.fds.put(fd, number), promised=process.promised - {fd}
+        )
 
     def sys_open(self, state: State, op: Operation, process: Process, path: str) -> Steps:
-        """open: a container, a group, ``/dev/null``."""
+        """open: first a descriptor is promised, whatever comes of it."""
+        fd = lowest(process)
+        if fd < 0:
+            return [(state, Answer(fd))]
+        return [(state.with_process(op.process, promised=process.promised | {fd}), ("opening", fd, path))]
+
+    def opening(self, state: State, op: Operation, fd: int, path: str) -> Steps:
+        """Open a container, a group, ``/dev/null``."""
         if path == "/dev/vfio/vfio":
             number = state.serial
             containers = state.containers.put(number, Container())
             state = state._replace(containers=containers, serial=number + 1)
-            return [self.opened(state, op, File("container", number))]
+            return self.opened(state, op, fd, File("container", number))
         if path == "/dev/null":
-            return [self.opened(state, op, File("null", 0))]
+            return self.opened(state, op, fd, File("null", 0))
         index = path.removeprefix(GROUP_PATH)
         if not index.isdigit() or int(index) >= len(state.groups):
-            return [(state, Answer(-ENOENT))]
+            return [(state, ("not_opened", fd, -ENOENT))]
         if state.groups[int(index)].opened:
-            return [(state, Answer(-EBUSY))]
-        return [self.opened(state.with_group(int(index), opened=True), op, File("group", int(index)))]
+            return [(state, ("not_opened", fd, -EBUSY))]
+        state = state.with_group(int(index), opened=True)
+        return [(state, ("opened", fd, File("group", int(index))))]
 
-    def opened(self, state: State, op: Operation, file: File) -> tuple[State, Local | Answer]:
-        """A new file has its descriptor."""
-        state, fd = self.install(state, op, file)
-        return state, Answer(fd)
+    def opened(self, state: State, op: Operation, fd: int, file: File) -> Steps:
+        """A new file gets the descriptor that was promised."""
+        return self.ended(self.install(state, op, file, fd), op, Answer(fd))
+
+    def not_opened(self, state: State, op: Operation, fd: int, error: int) -> Steps:
+        """The descriptor is free again."""
+        promised = state.processes[op.process].promised - {fd}
+        return self.ended(state.with_process(op.process, promised=promised), op, Answer(error))
 
     def sys_dup(self, state: State, op: Operation, process: Process, fd: int) -> Steps:
         """dup: another descriptor of the same file."""
@@ -76,8 +85,8 @@ class FileCalls(MemoryCalls, ABC):
 
     def duplicated(self, state: State, op: Operation, number: int) -> Steps:
         """The file that dup has found gets its second descriptor, whatever became of the first."""
-        fds = state.processes[op.process].fds
-        fd = lowest(fds)
+        process = state.processes[op.process]
+        fds, fd = process.fds, lowest(process)
         if fd < 0:
             return [(state, ("let_go", (number,), Answer(fd)))]
         return self.ended(state.with_process(op.process, fds=fds.put(fd, number)), op, Answer(fd))
@@ -203,7 +212,7 @@ class FileCalls(MemoryCalls, ABC):
         process = state.processes[op.process]
         for number in process.fds.values():
             state = self.held(state, number)
-        copy = process._replace(mm=mm, exiting=False, calls=0)
+        copy = process._replace(mm=mm, exiting=False, calls=0, promised=frozenset())
         state = state._replace(processes=state.processes.put(child, copy))
         return self.ended(state, op, Answer(child))
 
@@ -217,6 +226,7 @@ class FileCalls(MemoryCalls, ABC):
         return [(state, ("let_go", tuple(closing), Answer(0)) if closing else Answer(0))]
 
 
-def lowest(fds: Dict[int, int]) -> int:
-    """The lowest free descriptor, or -EMFILE."""
-    return next((fd for fd in range(FIRST_FD, MAX_FDS) if fd not in fds), -EMFILE)
+def lowest(process: Process) -> int:
+    """The lowest descriptor that is neither open nor promised, or -EMFILE."""
+    taken = process.fds.keys() | process.promised
+    return next((fd for fd in range(FIRST_FD, MAX_FDS) if fd not in taken), -EMFILE)

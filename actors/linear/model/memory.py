@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from errno import EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 
@@ -22,7 +23,7 @@ from actors.linear.model.values import (
 USER_TOP = 1 << 52
 
 
-class MemoryCalls:
+class MemoryCalls(ABC):
     """The part of the model that is about memory.
 
     Attributes:
@@ -167,6 +168,10 @@ class MemoryCalls:
 
     # -- system calls --------------------------------------------------------------------------
 
+    @abstractmethod
+    def ended(self, state: State, op: Operation, answer: Answer) -> Steps:
+        """A call has done its work."""
+
     def sys_mmap(
         self, state: State, op: Operation, process: Process,
         addr: int, size: int, readable: bool, writable: bool, shift: int, replace: bool,
@@ -235,17 +240,21 @@ class MemoryCalls:
         return [(after, Answer(0 if end == last else -ENOMEM))]
 
     def sys_mlock(self, state: State, op: Operation, process: Process, addr: int, size: int) -> Steps:
-        """mlock, up to the first hole; huge pages are not charged."""
+        """mlock: first whether anything may be locked at all; the limits may change before they count."""
         if process.memlock == 0 and not process.capable:
             return [(state, Answer(-EPERM))]
-        space, (first, last) = state.mms[process.mm], self.pages(addr, size)
+        return [(state, ("locking", process.mm, addr, size))]
+
+    def locking(self, state: State, op: Operation, mm: int, addr: int, size: int) -> Steps:
+        """mlock, up to the first hole; huge pages are not charged."""
+        space, (first, last) = state.mms[mm], self.pages(addr, size)
         already = sum(vma.last - vma.first for vma in self.inside(space, first, last) if vma.locked)
-        if self.too_much(state, op.process, process.mm, last - first - already):
-            return [(state, Answer(-ENOMEM))]
+        if self.too_much(state, op.process, mm, last - first - already):
+            return self.ended(state, op, Answer(-ENOMEM))
         end = self.until_hole(space, first, last)
-        after = self.with_locks(state, process.mm, first, end, True)
+        after = self.with_locks(state, mm, first, end, True)
         readable = self.usable(space, first, last - first, write=False) == last - first
-        return [(after, Answer(0 if end == last and readable else -ENOMEM))]
+        return self.ended(after, op, Answer(0 if end == last and readable else -ENOMEM))
 
     def sys_munlock(self, state: State, op: Operation, process: Process, addr: int, size: int) -> Steps:
         """munlock, up to the first hole."""

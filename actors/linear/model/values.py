@@ -257,6 +257,7 @@ class Process(NamedTuple):
     Attributes:
         mm: its address space.
         fds: descriptor -> file.
+        promised: descriptors of files that are being opened.
         cloexec: descriptors that exec closes.
         memlock: the limit in bytes; None for none.
         capable: CAP_IPC_LOCK, which lifts the limit.
@@ -266,6 +267,7 @@ class Process(NamedTuple):
 
     mm: int
     fds: Dict[int, int] = Dict()
+    promised: frozenset[int] = frozenset()
     cloexec: frozenset[int] = frozenset()
     memlock: int | None = None
     capable: bool = True

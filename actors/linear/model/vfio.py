@@ -7,7 +7,7 @@ from abc import abstractmethod
 from errno import EBADF, EBADFD, EBUSY, EFAULT, EINVAL, ENODEV, ENOTTY, EPERM
 
 from actors.linear.model import tables
-from actors.linear.model.files import FileCalls
+from actors.linear.model.files import FileCalls, lowest
 from actors.linear.model.values import (
     Answer,
     Driver,
@@ -137,8 +137,13 @@ class VfioCalls(FileCalls):
 
     def install_device(self, state: State, op: Operation, files: tuple[int, ...], group: int) -> Steps:
         """GET_DEVICE_FD has opened the device: now it gets a descriptor."""
-        state, fd = self.install(state, op, File("device", group, behind=files[-1]))
-        return self.answered(state, files, Answer(fd, op.args[3]))
+        process = state.processes[op.process]
+        file, fd = File("device", group, behind=files[-1]), lowest(process)
+        if fd < 0:
+            state = state.with_group(group, devices=state.groups[group].devices - 1)
+            return self.answered(self.dropped(state, files[-1]), files, Answer(fd, op.args[3]))
+        state = state.with_process(op.process, cloexec=process.cloexec | {fd})
+        return self.answered(self.install(state, op, file, fd), files, Answer(fd, op.args[3]))
 
     # -- containers ----------------------------------------------------------------------------
 
