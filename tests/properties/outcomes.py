@@ -45,13 +45,11 @@ def outcome(recorder: Recorder, machine: Machine) -> Outcome:
     answers: dict[str, list[Any]] = {}
     for call in recorder.history.calls:
         ret, data = call.answer or (None, None)
-        answers.setdefault(call.thread, []).append((call.op.call, ret if isinstance(ret, int) else None, data))
+        told = call.op.call, ret if isinstance(ret, int) else None, data
+        answers.setdefault(call.thread, []).append(told)
     locked, pinned, windows = seen(machine)
-    return tuple(sorted((name, *told) for name, told in answers.items())), sorted_pages(locked), pinned, windows
-
-
-def sorted_pages(locked: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
-    return tuple(sorted(pages for _, pages in locked))
+    charged = tuple(sorted(pages for _, pages in locked))
+    return tuple(sorted((name, *told) for name, told in answers.items())), charged, pinned, windows
 
 
 class Outcomes:

@@ -33,14 +33,15 @@ PROGRAMS = {
         [GROUP],
         [{"op": "setcont", "fd": "G1", "container": "C0"}, {"op": "status", "fd": "G1"}],
     ),
-    "the same group twice, and another file": ([GROUP], [GROUP | {"fd": "G2"}, {"op": "opennull", "fd": "N"}]),
+    "one group twice, and another file": ([GROUP], [GROUP | {"fd": "G2"}, {"op": "opennull", "fd": "N"}]),
     "dup beside close": (
         [{"op": "dup", "fd": "C0", "newfd": "C1"}, {"op": "api", "fd": "C1"}],
         [{"op": "close", "fd": "C0"}],
     ),
     "fork beside close": (
-        [{"op": "fork", "new_actor": 1}, {"actor": 1, "op": "api", "fd": "C0"}],
+        [{"op": "fork", "new_actor": 1}],
         [{"op": "close", "fd": "C0"}],
+        [{"op": "api", "fd": "C0", "actor": 1}],
     ),
     "a limit beside register": ([REGISTER], [{"op": "rlimit", "limit": 65536}, {"op": "dropcap"}]),
     "a limit beside mlock": (
@@ -59,7 +60,10 @@ OUTCOMES = {
 
 
 def program_of(threads: tuple[list[dict[str, object]], ...]) -> Program:
-    specs = [{"name": f"t{n}", "actor": 0, "steps": steps} for n, steps in enumerate(threads)]
+    specs = [
+        {"name": f"t{number}", "actor": steps[0].get("actor", 0), "steps": steps}
+        for number, steps in enumerate(threads)
+    ]
     return parse_program(
         {"format": "tcemu-program", "version": 1, "name": "shared", "machine": {"groups": 2},
          "setup": OPENED, "threads": specs}
