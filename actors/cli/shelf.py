@@ -1,6 +1,7 @@
 """Many rows in turn: each gets its share of the time, and what some do not use is shared out once more.
 
-A row that is covered or broken early so leaves its time to those that are not. The time decides how
+A row that is covered or broken early so leaves its time to those that are not. Telling of a failure
+(shortening it, looking for its cause) is no search and costs the other rows nothing. The time decides how
 many orders of a row are run, never which.
 """
 
@@ -54,19 +55,21 @@ class Shelf:
     Attributes:
         units: those that have not begun, by number.
         begun: those that have, and are not finished.
+        end: the moment at which the search is over; None without a limit.
     """
 
     def __init__(self, units: dict[int, Unit]) -> None:
         self.units = units
         self.begun: dict[int, Search] = {}
+        self.end: float | None = None
 
     def run(self, seconds: float | None) -> Iterator[tuple[int, Said]]:
         """Give every row its share, and again what is left, until nothing is left to find or to give."""
-        end = None if seconds is None else monotonic() + seconds
+        self.end = None if seconds is None else monotonic() + seconds
         while self.units or self.begun:
             turns = [*self.begun, *self.units]
             for turn, index in enumerate(turns):
-                left = None if end is None else end - monotonic()
+                left = None if self.end is None else self.end - monotonic()
                 if left is not None and left <= 0 and index in self.begun:
                     return
                 share = None if left is None else max(left / (len(turns) - turn), SHORTEST)
@@ -80,11 +83,19 @@ class Shelf:
             search = self.begun[index]
             if search.go_on(seconds):
                 return Running(search.orders)
-            report = search.report()
+            report = self.report(search)
         except Exception as error:
             self.begun.pop(index, None)
             return told(error)
         del self.begun[index]
+        return report
+
+    def report(self, search: Search) -> Report:
+        """What a finished row has come to; the search ends later by the time that this takes."""
+        start = monotonic()
+        report = search.report()
+        if self.end is not None:
+            self.end += monotonic() - start
         return report
 
     def rest(self) -> Iterator[tuple[int, Said]]:

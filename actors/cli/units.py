@@ -158,16 +158,7 @@ class Part:
             found = campaign.failure or Result()
             return found.verdict, found.invariant
 
-        key = (self.unit.kernel.name, report.verdict, report.invariant)
-        slugs = known_as(report, self.unit.kernel, again, CAUSES.get(key, ()))
-        if not slugs:
-            return None
-        CAUSES[key] = slugs
-        return slugs[0]
-
-
-CAUSES: dict[tuple[str, str, str], tuple[str, ...]] = {}
-"""The last cause of what was broken on a kernel: what to try first when the same is broken again."""
+        return next(iter(known_as(report, self.unit.kernel, again)), None)
 
 
 class Search:

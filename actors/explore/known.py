@@ -18,7 +18,7 @@ LONGEST = 5_000
 """Steps of an order beyond which no set of defects is looked for: that takes many searches."""
 
 
-def known_as(report: Report, kernel: Kernel, search: Search, first: tuple[str, ...] = ()) -> tuple[str, ...]:
+def known_as(report: Report, kernel: Kernel, search: Search) -> tuple[str, ...]:
     """Return the slugs of the defects behind a failure, the likeliest first; none when it is no known one.
 
     Each defect that is caught by what was broken is taken out of the kernel in turn; the first whose
@@ -29,7 +29,6 @@ def known_as(report: Report, kernel: Kernel, search: Search, first: tuple[str, .
         report: what a search of ``kernel`` found.
         kernel: the kernel with the defects.
         search: how to search another one.
-        first: the answer for a similar failure, to be tried before all others.
     """
     if report.schedules_to_first_failure is None:
         return ()
@@ -40,9 +39,9 @@ def known_as(report: Report, kernel: Kernel, search: Search, first: tuple[str, .
         return search(other, most)
 
     likely = suspects(report, kernel)
-    for slugs in (first, *((piece.slug,) for piece in likely)):
-        if slugs and kernel.slugs.issuperset(slugs) and found_on(without(kernel, slugs)) != found:
-            return slugs
+    for piece in likely:
+        if found_on(without(kernel, (piece.slug,))) != found:
+            return (piece.slug,)
     if report.points > LONGEST:
         return ()
     defects = {piece.slug for piece in kernel.pieces if piece.defect}

@@ -23,11 +23,12 @@ class Clock:
 
 
 class Row(NamedTuple):
-    """What a row needs: seconds until it is covered; what befalls it."""
+    """What a row needs: seconds until it is covered, and to tell of it; what befalls it."""
 
     name: str
     needs: float
     problem: type[BaseException] | None = None
+    telling: float = 0.0
 
 
 class Search:
@@ -52,6 +53,7 @@ class Search:
         return ceil(self.spent * 10)
 
     def report(self) -> Report:
+        self.clock.now += self.unit.telling
         complete = self.spent >= self.unit.needs
         return Report(
             program=self.unit.name, kernel="", strategy="", schedules=self.orders, complete=complete,
@@ -80,6 +82,13 @@ def test_what_early_rows_leave_goes_to_the_others(fake: Clock) -> None:
     assert [said[name].complete for name in ("short", "long", "endless", "tiny")] == [True, True, False, True]
     assert said["endless"].seconds == pytest.approx(40 - 1 - 15 - 0.5)
     assert fake.now == pytest.approx(40)
+
+
+def test_telling_of_a_failure_costs_the_other_rows_nothing(fake: Clock) -> None:
+    rows = [Row("broken", 1, telling=30), Row("broken too", 1, telling=30), Row("long", 6)]
+    said = ran(rows, 12)
+    assert all(report.complete for report in said.values())
+    assert fake.now == pytest.approx(1 + 30 + 1 + 30 + 6)
 
 
 def test_every_row_gets_a_turn_even_without_time() -> None:
