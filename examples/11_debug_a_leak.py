@@ -40,7 +40,7 @@ def explain(log: LogCapture) -> None:
     print("which took its reference here:")
     for cause in log.chain(borrowed):
         if isinstance(cause, Request):
-            print(f"  {cause.to:10} {cause.request}")
+            print(f"  {cause.to:20} {cause.request}")
 
 
 async def main() -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from actors.trace import schema as s
 
-ORDER: Final = ("process", "container", "mm", "group", "cpu", "rcu")
+ORDER: Final = ("process", "container", "mm", "group", "cpu", "kthread", "rcu")
 """Kinds of actors, as their lanes stand side by side; others follow."""
 
 OUTSIDE: Final = "machine:"

@@ -119,7 +119,7 @@ class Execution:
     # -- descriptors ---------------------------------------------------------------------------
 
     async def _open(self, actor: int, path: str, fd: str, group_index: int) -> Outcome:
-        if path != "/dev/vfio/vfio":
+        if path == "/dev/vfio/<group>":
             path = f"/dev/vfio/{group_index}"
         return await self._opened(actor, fd, m.OpenPath(path))
 
@@ -352,7 +352,10 @@ class Execution:
             if process is None or not await self.machine.request(process, m.RunOn(cpu_id)):
                 return Outcome(None, None, SKIPPED)
             return Outcome(0)
-        await self.machine.request(cpu_id, m.RunTask(task, None))
+        if kind == "kthread":
+            await self.machine.request(self.machine.world.kthread(name), m.RunOn(cpu_id))
+        else:
+            await self.machine.request(cpu_id, m.RunTask(task, None))
         return Outcome(0)
 
     async def _dma(self, group: int, iova: int, size: int, write: bool) -> Outcome:

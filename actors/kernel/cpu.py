@@ -24,7 +24,7 @@ class Cpu(Actor):
     """One CPU.
 
     Attributes:
-        running: what runs: a process id, ``kthread:NAME`` or ``idle``.
+        running: what runs: the id of a process or kernel thread, or ``idle``.
         active_mm: id of the mm whose translations are loaded.
         borrowed: whether the running task has only borrowed it.
         rq_lock: ``rq->lock``, with which interrupts are off.

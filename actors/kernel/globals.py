@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from actors.kernel.kthread import Kthread
 from actors.runtime.ops import Op, point
 from actors.runtime.rcu import Rcu
 from actors.runtime.sync import Mutex
@@ -38,6 +39,7 @@ class KernelGlobals:
         cpus: ids of the CPU actors.
         group_ids: ids of the group actors.
         groups: path of a group -> its id.
+        kthreads: name of a kernel thread -> its id.
         warnings: modelled WARNs as ``(message, function)``, oldest first.
         in_kernel: system calls in flight.
         on_return: called whenever a system call has ended; oracles listen here.
@@ -66,6 +68,7 @@ class KernelGlobals:
             for index in range(spec.groups)
         ]
         self.groups = {f"/dev/vfio/{index}": name for index, name in enumerate(self.group_ids)}
+        self.kthreads: dict[str, str] = {}
         self.warnings: list[tuple[str, str]] = []
         self.in_kernel = 0
         self.on_return: Callable[[], None] | None = None
@@ -77,6 +80,12 @@ class KernelGlobals:
     def new_mm(self, comm: str, user: str, image: MmImage | None = None) -> Mm:
         """Create an mm with one user, empty or as the copy that ``image`` describes."""
         return self.kernel.mm(self, comm, user, image)
+
+    def kthread(self, comm: str) -> str:
+        """The id of the kernel thread of that name, which is made when it is first asked for."""
+        if comm not in self.kthreads:
+            self.kthreads[comm] = Kthread(self.core, comm).id
+        return self.kthreads[comm]
 
     def warn(self, message: str, place: str) -> None:
         """Log a modelled WARN. Kernel: ``WARN_ON``; the run goes on."""

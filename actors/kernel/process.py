@@ -49,7 +49,7 @@ class Process(Files):
         comm: str,
         mm: str | None = None,
         reserved_id: str = "",
-        parent: Process | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(world, comm, reserved_id)
         self.exiting: Cell[bool] = Cell(world.core, f"{self.id}.exiting", False)
@@ -57,7 +57,7 @@ class Process(Files):
         self.gone = False
         self.group_exec_task: Task | None = None
         self.left_alone: Completion | None = None
-        self.limits: Limits = Limits(self.id, parent.limits if parent is not None else None)
+        self.limits: Limits = Limits(self.id, limits)
         first = f"{self.id}/0"
         self.mm = mm or world.new_mm(comm, first).id
         self.tasks = [self.new_task()]
@@ -200,7 +200,7 @@ class Process(Files):
             await call(mm, m.Mmget(first))
         else:
             mm = await call(self.mm, m.DupMmap(first, comm))
-        child = self.world.kernel.process(self.world, comm, mm, child_id, self)
+        child = self.world.kernel.process(self.world, comm, mm, child_id, self.limits)
         if self.core.controlled:
             await point(self.files_write)
         for fd, file in self.files.items():

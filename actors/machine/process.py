@@ -32,7 +32,7 @@ class CpuHandle:
 
     async def run_kthread(self, name: str) -> None:
         """Switch to a kernel thread, which borrows the active mm."""
-        await self.machine.request(self.id, m.RunTask(f"kthread:{name}", None))
+        await self.machine.request(self.machine.world.kthread(name), m.RunOn(self.id))
 
     async def idle(self) -> None:
         """Go idle, which borrows the active mm too."""

@@ -14,7 +14,7 @@ from actors.execute.play.memory import memory_of, shared_memory
 from actors.execute.play.remains import Remains, remains
 from actors.execute.steps import Outcome
 from actors.kernel.composition import Kernel
-from actors.kernel.messages import ExitGroup, Kill, RunOn, RunTask
+from actors.kernel.messages import ExitGroup, Kill, RunOn
 from actors.machine import Machine, MachineObserver
 from actors.program import FrozenDict, MachineSpec, Stream
 from actors.runtime.bare import BareRuntime
@@ -178,7 +178,8 @@ class Session:
         for cpu in cpus:
             name = self.machine.world.cpus[cpu]
             self.run(self.machine.request(self.execution.processes[actor], RunOn(name)))
-            self.run(self.machine.request(name, RunTask(f"kthread:kworker/{cpu}:0", None)))
+            kworker = self.machine.world.kthread(f"kworker/{cpu}:0")
+            self.run(self.machine.request(kworker, RunOn(name)))
 
     def exit(self, actor: int = 0) -> None:
         """The client's process exits; what it has open is closed."""

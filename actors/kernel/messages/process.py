@@ -1,4 +1,4 @@
-"""To a process: system calls, and what happens to it."""
+"""To a process: system calls, and what happens to it; to a kernel thread: that it is to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SystemCall(Request[R], frozen=True, gc=False):
 
 
 class RunOn(Request[bool], frozen=True, gc=False):
-    """Have a CPU run this process; False when it is exiting or gone."""
+    """Have a CPU run this process or kernel thread; False when it is exiting or gone."""
 
     serves: ClassVar[str] = "run_on"
     cpu: str
