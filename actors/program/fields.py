@@ -102,13 +102,16 @@ def anything(value: object) -> object:
     return value
 
 
-def record(raw: object, readers: Mapping[str, Reader], required: Collection[str] = ()) -> dict[str, Any]:
+def record(
+    raw: object, readers: Mapping[str, Reader], required: Collection[str] = (), *, strict: bool = True
+) -> dict[str, Any]:
     """Read an object key by key.
 
     Args:
         raw: What JSON gave.
         readers: Every key that may occur.
         required: The keys that must.
+        strict: Refuse other keys; otherwise they are commentary and left out.
 
     Raises:
         Refusal: No object, an unknown or missing key, or a refused value; with its path.
@@ -116,8 +119,10 @@ def record(raw: object, readers: Mapping[str, Reader], required: Collection[str]
     values = {}
     for key, value in mapping(raw).items():
         reader = readers.get(key)
-        if reader is None:
+        if reader is None and strict:
             raise Refusal(f"unknown key, expected one of {', '.join(readers)}", key)
+        if reader is None:
+            continue
         try:
             values[key] = reader(value)
         except Refusal as refusal:
@@ -157,8 +162,13 @@ def _mmap_flags(value: object) -> tuple[str, ...]:
 
 
 def _advice(value: object) -> str | int:
-    advice: str | int = number(0, 255)(value) if isinstance(value, int) else word(value)
+    advice: str | int = number(-(1 << 31), (1 << 32) - 1)(value) if isinstance(value, int) else word(value)
     return advice
+
+
+def _prot(value: object) -> object:
+    """A subset of "rw"; the empty one is "none"."""
+    return "none" if value == "" else one_of("none", "r", "w", "rw")(value)
 
 
 def _errno(value: object) -> str:
@@ -186,5 +196,6 @@ actor = number(0, MOST_ACTORS - 1)
 index = number(0, 1023)
 size = parse_size
 container, limit, mmap_flags, advice, errno, flag = _container, _limit, _mmap_flags, _advice, _errno, _flag
+prot = _prot
 path = one_of(*PATHS)
-prot = one_of("none", "r", "w", "rw")
+any_path = text(r"[^\x00-\x1f\x7f]{0,4096}", "a path")

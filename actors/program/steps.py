@@ -62,14 +62,33 @@ _EXACT: Mapping[str, Reader] = {
     "stride": f.table(f.one_of(*FIELDS), f.result),
 }
 
+# Real processes open whatever there is; what does not belong to VFIO answers -ENOENT.
+_ANY_FILE: Mapping[str, Reader] = {**FIELDS, "path": f.any_path}
+
 
 class Dialect:
-    """Which operations a kind of file has, and which keys each takes."""
+    """Which operations a kind of file has, and which keys each takes.
 
-    def __init__(self, ops: frozenset[str], keys: Mapping[str, Reader], elsewhere: str) -> None:
+    Args:
+        ops: The operations.
+        fields: What the fields of operations take.
+        keys: What a step may have beside them.
+        elsewhere: What is said of an operation that only other files have.
+        strict: Refuse keys that the operation does not have.
+    """
+
+    def __init__(
+        self,
+        ops: frozenset[str],
+        fields: Mapping[str, Reader],
+        keys: Mapping[str, Reader],
+        elsewhere: str,
+        strict: bool = True,
+    ) -> None:
         self.elsewhere = elsewhere
+        self.strict = strict
         self.readers = {
-            op: {**_COMMON, **keys, **{field: FIELDS[field] for field in OPS[op].fields}}
+            op: {**_COMMON, **keys, **{field: fields[field] for field in OPS[op].fields}}
             for op in sorted(ops)
         }
 
@@ -79,7 +98,7 @@ class Dialect:
         readers = self.readers.get(op) if isinstance(op, str) else None
         if op is None or readers is None:
             raise self._refuse_op(op)
-        values = f.record(raw, readers, OPS[op].required)
+        values = f.record(raw, readers, OPS[op].required, strict=self.strict)
         values.pop("ioctl", None)
         return values
 
@@ -91,9 +110,9 @@ class Dialect:
         return refuse(op, "one of " + ", ".join(self.readers)).within("op")
 
 
-PROGRAM = Dialect(PROGRAM_OPS, _EXPECTED, "occurs only in recorded client streams")
-VECTOR = Dialect(VECTOR_OPS, _RECORDED, "does not occur in recorded vectors")
-EXACT = Dialect(ALL_OPS, _EXACT, "")
+PROGRAM = Dialect(PROGRAM_OPS, FIELDS, _EXPECTED, "occurs only in recorded client streams")
+VECTOR = Dialect(VECTOR_OPS, _ANY_FILE, _RECORDED, "does not occur in recorded vectors", strict=False)
+EXACT = Dialect(ALL_OPS, _ANY_FILE, _EXACT, "")
 
 
 def read_step(raw: object, dialect: Dialect = PROGRAM) -> Step:

@@ -59,13 +59,14 @@ class FileCalls(MemoryCalls):
             return self.opened(state, op, fd, File("container", number))
         if path == "/dev/null":
             return self.opened(state, op, fd, File("null", 0))
-        index = path.removeprefix(GROUP_PATH)
-        if not index.isdigit() or int(index) >= len(state.groups):
+        paths = [f"{GROUP_PATH}{index}" for index in range(len(state.groups))]
+        if path not in paths:
             return [(state, ("not_opened", fd, -ENOENT))]
-        if state.groups[int(index)].opened:
+        index = paths.index(path)
+        if state.groups[index].opened:
             return [(state, ("not_opened", fd, -EBUSY))]
-        state = state.with_group(int(index), opened=True)
-        return [(state, ("opened", fd, File("group", int(index))))]
+        state = state.with_group(index, opened=True)
+        return [(state, ("opened", fd, File("group", index)))]
 
     def opened(self, state: State, op: Operation, fd: int, file: File) -> Steps:
         """A new file gets the descriptor that was promised."""

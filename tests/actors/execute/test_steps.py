@@ -1,0 +1,46 @@
+"""Single steps: what names, paths and words of a step become."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.execute.conform import replay
+from actors.program import load_vectors
+
+HEAD = {"format": "vfio-spapr-vectors", "version": 1, "generation": "v6.12", "page_size": 65536}
+
+
+def answers(tmp_path: Path, *steps: dict[str, Any]) -> list[Any]:
+    """What differs from the answers that the steps of a vector expect."""
+    usual = {"actor": 0, "ret": 0, "errno": None}
+    vector = {"name": "v", "tag": "main", "steps": [usual | step for step in steps]}
+    (tmp_path / "v.json").write_text(json.dumps({**HEAD, "vectors": [vector]}))
+    program = load_vectors(tmp_path / "v.json").programs[0]
+    return [(each.step, each.field, each.actual) for each in replay(program, "v6.12").failures]
+
+
+NOWHERE = ["/dev/vfio/999", "/dev/vfio/01", "/dev/vfio/\N{SUPERSCRIPT TWO}", "/tmp", ""]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+def test_what_is_not_there_cannot_be_opened(path: str, tmp_path: Path) -> None:
+    assert answers(tmp_path, {"op": "open", "path": path, "fd": "X", "ret": -2}) == []
+
+
+def test_a_group_by_its_number(tmp_path: Path) -> None:
+    named = {"op": "open", "path": "/dev/vfio/1", "fd": "G1"}
+    by_index = {"op": "open", "path": "/dev/vfio/<group>", "group_index": 1, "fd": "G2", "ret": -16}
+    assert answers(tmp_path, named, by_index, {"op": "status", "fd": "G1"}) == []
+    beyond = {"op": "open", "path": "/dev/vfio/<group>", "group_index": 2, "fd": "G2", "ret": -2}
+    assert answers(tmp_path, beyond) == []
+
+
+def test_no_protection_is_none(tmp_path: Path) -> None:
+    mapped = {"op": "mmap", "addr": "M0", "size": 65536, "prot": "rw"}
+    closed = {"op": "mprotect", "addr": "M0", "size": 65536, "prot": ""}
+    touched = {"op": "touch", "addr": "M0", "size": 65536, "ret": -14}
+    assert answers(tmp_path, mapped, closed, touched) == []
