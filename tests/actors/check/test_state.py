@@ -11,6 +11,7 @@ import pytest
 from actors.check import Oracles
 from actors.check.pins import in_cma
 from actors.kernel.regions import Region
+from actors.kernel.uapi import VFIO_SPAPR_TCE_IOMMU
 from hw import BIDIRECTIONAL, PhysicalMemory, Ua
 from tests.actors.check.stage import MIB, Stage
 
@@ -201,11 +202,19 @@ def test_l2_pins_that_nobody_pays_for_are_caught() -> None:
     stage.only("J-L2", "8,192 bytes mapped and pinned, but is charged for 0 pages")
 
 
-def test_l2_a_second_group_in_a_v1_container_is_caught() -> None:
-    stage = Stage(groups=2).v1()
-    second: Any = stage.core.actors["group:1"]
-    stage.data.group_list.items.append(second.table_group())
-    stage.only("J-L2", "has 2 groups")
+@pytest.mark.parametrize("enabled", [False, True])
+def test_l2_a_second_group_in_a_v1_container_pins_nothing(enabled: bool) -> None:
+    stage = Stage(groups=2, kernel="v4.9.148").open(VFIO_SPAPR_TCE_IOMMU)
+
+    async def join() -> None:
+        if enabled:
+            await stage.container.enable()
+            await stage.container.map_dma(0, stage.ram.start, 2 * 4096)
+        await (await stage.qemu.open_group(1)).set_container(stage.container)
+
+    stage.run(join())
+    assert len(stage.data.group_list.items) == 2
+    assert stage.look() == []
 
 
 @pytest.mark.parametrize("value", [-3, (1 << 64) - 3])
