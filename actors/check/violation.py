@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from actors.runtime.errors import Deadlock, KernelOops, Livelock, UseAfterFree
 from hw import (
+    BadGeometry,
     EntryOutsideTable,
     FreeOfPinnedFrame,
     HardwareError,
     LevelMissing,
     MisalignedAddress,
+    NoSuchFrame,
+    NoView,
+    PageAlreadyMapped,
     PinUnderflow,
     ReferenceUnderflow,
     UseOfFreedFrame,
@@ -41,14 +45,22 @@ class Violation(NamedTuple):
 
 HARDWARE: tuple[tuple[type[HardwareError], str], ...] = (
     (EntryOutsideTable, "J-T3"),
+    (BadGeometry, "J-T3"),
     (LevelMissing, "J-T6"),
+    (NoView, "J-K2"),
     (MisalignedAddress, "J-T2"),
     (PinUnderflow, "J-P1"),
     (ReferenceUnderflow, "J-P1"),
     (FreeOfPinnedFrame, "J-P2"),
     (UseOfFreedFrame, "J-P2"),
+    (NoSuchFrame, "J-P2"),
+    (PageAlreadyMapped, "J-P2"),
 )
-"""What the hardware detects -> the invariant that it breaks."""
+"""What the hardware detects -> the invariant that it breaks.
+
+Whoever uses a table has seen its userspace view, so a view that is not there was freed meanwhile. A page
+that is mapped over loses its frame, and a table that no window has would be walked outside.
+"""
 
 
 def blame(problem: BaseException) -> Violation | None:

@@ -24,11 +24,15 @@ from actors.runtime.ops import call
 from actors.runtime.sync import Mutex
 from actors.runtime.thread import Thread
 from hw import (
+    BadGeometry,
     DmaHit,
     DmaReport,
     EntryOutsideTable,
     FreeOfPinnedFrame,
     LevelMissing,
+    NoSuchFrame,
+    NoView,
+    PageAlreadyMapped,
     PhysicalMemory,
     PinUnderflow,
     UseOfFreedFrame,
@@ -512,6 +516,10 @@ def test_q4_an_mm_that_outlives_everything_is_caught() -> None:
         (KernelOops("NULL pointer dereference", "tce_iommu_release", "J-K1"), "J-K1", "oops"),
         (EntryOutsideTable(9, 1, 8), "J-T3", "violation"),
         (LevelMissing(9), "J-T6", "violation"),
+        (BadGeometry(1 << 20, 12, 6), "J-T3", "violation"),
+        (NoView(), "J-K2", "violation"),
+        (NoSuchFrame(9), "J-P2", "violation"),
+        (PageAlreadyMapped(0x1000), "J-P2", "violation"),
         (PinUnderflow(256, 0, 1, "mm:0.regions"), "J-P1", "violation"),
         (FreeOfPinnedFrame(256, 1, 0), "J-P2", "violation"),
         (UseOfFreedFrame(256, "pinned"), "J-P2", "violation"),
