@@ -36,7 +36,7 @@ from hw.errors import (
     ReferenceUnderflow,
     UseOfFreedFrame,
 )
-from hw.geometry import MAX_LEVELS, TableGeometry, table_geometry, table_size_bytes
+from hw.geometry import MAX_LEVELS, TableGeometry, shift_left, table_geometry, table_size_bytes
 from hw.levels import Level
 from hw.memory import PhysicalMemory
 from hw.pagetable import PageTable, Pinned
@@ -125,6 +125,7 @@ __all__ = [
     "is_aligned",
     "is_power_of_two",
     "low_bit_shift",
+    "shift_left",
     "table_geometry",
     "table_size_bytes",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hw.errors import EntryOutsideTable, LevelMissing, NoView
-from hw.geometry import TableGeometry
+from hw.geometry import TCE_BYTES, TableGeometry
 from hw.levels import Level, LevelMap
 from hw.sparse import SparseWords
 
@@ -136,7 +136,7 @@ class LeveledTable:
 
     def new_level(self) -> Level:
         """Return a fresh empty level that is in no table yet; dropping it needs no call."""
-        return Level(self.geometry.largest_level_bytes)
+        return Level(TCE_BYTES * self.it_level_size)
 
     def install_level(self, index: int, level: Level, depth: int | None = None) -> int:
         """Store a fresh level into the walk to an entry, over whatever is there.

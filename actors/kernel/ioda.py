@@ -11,8 +11,8 @@ from actors.kernel.tce_container import ContainerState, IommuTable
 from hw import TceTable, table_geometry, table_size_bytes
 
 MAX_ADDRESS_BITS = 55
-MAX_LEVEL_BYTES = 16 << 20
-"""One level is one buddy allocation."""
+MAX_LEVEL_SHIFT = 24
+"""Log2 of the bytes of the largest level: one level is one buddy allocation."""
 
 WINDOW_STARTS = (0, 1 << 59)
 """Bus address of each window slot on IODA2: the slot decides, not the caller."""
@@ -50,9 +50,7 @@ class Ioda(ContainerState):
         geometry = table_geometry(self.memory.page_size, page_shift, window_size, levels)
         if geometry.address_bits >= self.max_address_bits():
             return -EINVAL
-        if geometry.largest_level_bytes > MAX_LEVEL_BYTES or self.core.fails(
-            "pnv_pci_ioda2_table_alloc_pages"
-        ):
+        if geometry.level_shift > MAX_LEVEL_SHIFT or self.core.fails("pnv_pci_ioda2_table_alloc_pages"):
             return -ENOMEM
         size = self.allocated_size(page_shift, window_size, levels)
         hw = TceTable(

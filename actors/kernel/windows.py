@@ -15,6 +15,7 @@ from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.kernel.uapi import TCE_CREATE, TCE_REMOVE, TceCreate, TceRemove, UserPointer
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import Op, call, point
+from hw import shift_left
 
 IOMMU_PAGE_SHIFT_4K = 12
 
@@ -111,7 +112,7 @@ class Windows(Entries, Ioda):
         groups = await container.group_list.walk()
         if not groups:
             raise KernelOops("the first entry of an empty list is used", "tce_iommu_create_window", "J-K2")
-        if page_shift > 63 or not groups[0].pgsizes >> page_shift & 1:
+        if not groups[0].pgsizes & shift_left(1, page_shift):
             return self.refuse_page_shift(page_shift), 0
         ret, table = await self.tce_iommu_create_table(container, num, page_shift, window_size, levels)
         if table is None:

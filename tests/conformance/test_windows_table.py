@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from actors.kernel.catalogue import find_kernel
+from actors.kernel.generations import GENERATIONS
+from actors.linear.model import tables
+from actors.linear.rules import rules_of
+from actors.program.values import MachineSpec
+from hw import table_geometry, table_size_bytes
 from tests.conformance.lab import EINVAL, ENOMEM, EPERM, GIB, OLD, WINDOW1, Lab
 
 UNITS = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
@@ -206,3 +212,92 @@ def test_d3_worked_numbers(
     assert lab.locked() == table + pages + (view if kernel in OLD else 0), "a failing MAP makes the view too"
     assert lab.remove(0) == 0
     assert lab.locked() == pages
+
+
+# -- windows and pages of odd sizes -------------------------------------------------------------------------
+
+ODD_SHIFTS = (12, 16, 21, 24, 30, 64, 76, 128, 140, 144, 149, 158, 268, 0xFFFFFFFC)
+
+
+@pytest.mark.parametrize("page_shift", [12, 16])
+@pytest.mark.parametrize("kernel", ["v4.9.148", "v4.19", "v6.12"])
+def test_two_implementations_lay_out_every_table_alike(kernel: str, page_shift: int) -> None:
+    """The emulator's arithmetic and the sequential model's, which share nothing."""
+    old = kernel in OLD
+    spec = MachineSpec(page_size=1 << page_shift, memory_bytes=2 * GIB)
+    rules = rules_of(set(GENERATIONS[kernel].slugs), spec)
+    for shift in ODD_SHIFTS:
+        for window in (1 << bits for bits in range(32 if old else 64)):
+            for levels in range(7):
+                case = shift, window, levels
+                charge = tables.charge(rules, *case)
+                assert charge == table_size_bytes(
+                    1 << page_shift, *case, doubled=not old, rounded_to_level_min=not old
+                ), case
+                if charge:
+                    assert made(tables.make(rules, 0, *case)) == laid_out(1 << page_shift, old, *case), case
+
+
+def made(table: tables.Table | int) -> int:
+    return table if isinstance(table, int) else table.size
+
+
+def laid_out(page_size: int, old: bool, *case: int) -> int:
+    geometry = table_geometry(page_size, *case)
+    if geometry.address_bits >= (60 if old else 55):
+        return EINVAL
+    return ENOMEM if geometry.level_shift > 24 else geometry.entries
+
+
+# Kernel page shift, IOMMU page shift, log2 of the window, levels: the answer, and the pages charged.
+ODD = [
+    ("v6.12", 16, 21, 20, 1, 0, 2),
+    ("v6.12", 16, 21, 18, 1, 0, 2),
+    ("v6.12", 16, 21, 17, 1, EINVAL, 0),
+    ("v6.12", 16, 21, 20, 2, 0, 4),
+    ("v6.12", 12, 21, 19, 2, EINVAL, 6),
+    ("v6.12", 12, 16, 15, 4, 0, 8),
+    ("v6.12", 16, 30, 27, 1, 0, 2),
+    ("v6.12", 16, 30, 21, 1, EINVAL, 0),
+    ("v4.9.148", 16, 16, 15, 1, 0, 1),
+    ("v4.9.148", 12, 16, 13, 1, 0, 1),
+    ("v4.9.148", 16, 16, 12, 1, EINVAL, 0),
+    ("v4.19", 16, 76, 31, 1, EINVAL, 0),
+    ("v4.19", 16, 128, 31, 1, EINVAL, 0),
+    ("v4.19", 16, 140, 31, 1, EINVAL, 128),
+    ("v4.9.148", 16, 140, 31, 1, EINVAL, 64),
+    ("v4.9.148", 12, 144, 31, 2, EINVAL, 0),
+    ("v6.12", 12, 149, 31, 1, EINVAL, 4),
+    ("v6.12", 12, 158, 63, 1, EINVAL, 1 << 25),
+    ("v6.12", 16, 268, 63, 1, EINVAL, 1 << 39),
+    ("v4.9", 16, 140, 31, 1, EINVAL, 0),
+    ("fixed", 16, 21, 20, 1, 0, 2),
+    ("fixed", 16, 140, 31, 1, EINVAL, 0),
+]
+
+
+@pytest.mark.parametrize(("kernel", "page_shift", "shift", "log_window", "levels", "ret", "charge"), ODD)
+def test_odd_windows(
+    kernel: str, page_shift: int, shift: int, log_window: int, levels: int, ret: int, charge: int
+) -> None:
+    lab = Lab(kernel, page_size=1 << page_shift).container()
+    assert lab.remove(0) == 0
+    assert (lab.create(shift, 1 << log_window, levels), lab.locked()) == (ret, charge)
+    if ret == 0:
+        assert lab.remove(0) == 0
+        assert lab.locked() == 0
+
+
+def test_without_a_limit_on_address_bits_no_level_is_that_large() -> None:
+    lab = Lab(find_kernel("v6.12", with_=["too-many-levels"])).container()
+    assert lab.remove(0) == 0
+    assert (lab.create(140, 2 * GIB), lab.locked()) == (ENOMEM, 128)
+
+
+def test_a_window_without_entries_cannot_be_found_again() -> None:
+    lab = Lab("v4.9.148", page_size=4096).container()
+    assert lab.remove(0) == 0
+    assert lab.create(12, 1 << 8, 5) == 0
+    assert lab.remove(0) == EINVAL
+    assert lab("close", fd="G0") == lab("close", fd="C0") == 0
+    assert lab.locked() == 0

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw import GIB, MAX_LEVELS, TIB, BadGeometry, table_geometry, table_size_bytes
+from hw import GIB, MAX_LEVELS, MIB, TIB, BadGeometry, shift_left, table_geometry, table_size_bytes
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 
@@ -88,9 +88,7 @@ def cases() -> list[tuple[int, int, int, int, bool, int]]:
 
 
 @pytest.mark.parametrize(("kernel_shift", "shift", "window", "levels", "new", "pages"), cases())
-def test_charge(
-    kernel_shift: int, shift: int, window: int, levels: int, new: bool, pages: int
-) -> None:
+def test_charge(kernel_shift: int, shift: int, window: int, levels: int, new: bool, pages: int) -> None:
     found = table_size_bytes(1 << kernel_shift, shift, window, levels, doubled=new, rounded_to_level_min=new)
     assert found == pages << kernel_shift
 
@@ -112,7 +110,7 @@ def test_charge(
 def test_level_size(kernel_shift: int, window: int, shift: int, levels: int, level_entries: int) -> None:
     geometry = table_geometry(1 << kernel_shift, shift, window, levels)
     assert geometry.level_entries == level_entries
-    assert geometry.largest_level_bytes == 8 * level_entries
+    assert 1 << geometry.level_shift == 8 * level_entries
     assert geometry.entries == max(window >> shift, (1 << kernel_shift) // 8)
 
 
@@ -131,13 +129,48 @@ def test_address_bits(kernel_page: int, shift: int, levels: int, bits: int) -> N
 
 @pytest.mark.parametrize(
     ("shift", "window", "levels"),
-    [(16, 2 * GIB, n) for n in (0, 6, 0xFFFFFFFF)]
-    + [(16, 3 * GIB, 1), (12, 0, 1), (12, 1, 1), (12, 4095, 1)],
+    [(16, 2 * GIB, n) for n in (0, 6, 0xFFFFFFFF)] + [(16, 3 * GIB, 1), (12, 0, 1), (12, 4095, 1)],
 )
 def test_no_table(shift: int, window: int, levels: int) -> None:
     assert table_size_bytes(4096, shift, window, levels, doubled=True, rounded_to_level_min=True) == 0
     with pytest.raises(BadGeometry):
         table_geometry(4096, shift, window, levels)
+
+
+def new_charge(shift: int, window: int, levels: int) -> int:
+    return table_size_bytes(4096, shift, window, levels, doubled=True, rounded_to_level_min=True)
+
+
+def test_a_shift_uses_seven_bits_of_its_count() -> None:
+    assert [shift_left(1, count) for count in (0, 63, 64, 127, 128, 140)] == [1, 1 << 63, 0, 0, 1, 4096]
+    assert shift_left(3, 63) == 1 << 63
+    assert shift_left(1, (1 << 32) - 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("levels", "smallest"), [(1, MIB // 4), (2, MIB), (3, MIB // 2), (4, MIB // 4), (5, MIB // 8)]
+)
+def test_a_window_a_little_smaller_than_its_page_has_the_smallest_table(levels: int, smallest: int) -> None:
+    for window in (smallest, MIB):
+        assert new_charge(21, window, levels) == 2 * levels * 4096
+        geometry = table_geometry(4096, 21, window, levels)
+        assert (geometry.level_shift, geometry.address_bits) == (12, 9 * levels + 21)
+        # With five levels the share of each is 0 already where the bits of the whole table are negative.
+        assert geometry.entries == (512 if window >= MIB // 4 else 0)
+    below = table_geometry(4096, 21, smallest // 2, levels)
+    assert below.address_bits > 1 << 31, "the levels' share has wrapped around"
+
+
+def test_smaller_ones_cost_nothing_or_what_is_left_of_a_shift() -> None:
+    assert new_charge(21, MIB // 8, 1) == new_charge(30, 2 * MIB, 1) == new_charge(12, 1, 1) == 0
+    assert new_charge(21, MIB // 2, 2) == 2 * (4096 + 8192), "levels of 1 << 0x80000002 bytes, which is 4"
+    assert new_charge(140, 2 * GIB, 1) == 2 << 22, "one level of 1 << 22 bytes, by seven bits of the count"
+
+
+def test_sizes_wrap_at_64_bits() -> None:
+    three = table_size_bytes(4096, 140, 1 << 62, 3, doubled=False, rounded_to_level_min=True)
+    assert three == 1 << 63, "three levels of 1 << 63"
+    assert new_charge(140, 1 << 62, 3) == 0
 
 
 @settings(deadline=None, derandomize=True)
@@ -151,7 +184,7 @@ def test_the_levels_hold_the_entries(kernel_shift: int, shift: int, log_entries:
     window = 1 << shift + log_entries
     geometry = table_geometry(1 << kernel_shift, shift, window, levels)
     assert geometry.level_entries**levels >= geometry.entries >= window >> shift
-    assert geometry.largest_level_bytes >= 1 << kernel_shift
+    assert geometry.level_shift >= kernel_shift
     taken = table_size_bytes(
         1 << kernel_shift, shift, window, levels, doubled=False, rounded_to_level_min=True
     )

@@ -9,43 +9,56 @@ from actors.linear.model.values import Rules, Run, Table
 ENTRY_SHIFT = 3
 LARGEST_LEVEL_SHIFT = 24
 MOST_LEVELS = 5
+WORD, REGISTER = 1 << 32, 1 << 64
 WINDOW_STARTS = (0, 1 << 59)
 """Where each window begins on the bus."""
 
 
-def level_shift(rules: Rules, entries_shift: int, levels: int) -> int:
-    """Log2 of the bytes of one level: the entries shared out evenly, at least a kernel page each."""
-    return max(-(-entries_shift // levels) + ENTRY_SHIFT, rules.page_shift)
+def power(count: int) -> int:
+    """``1 << count`` in a register of 64 bits; of the count the processor sees seven."""
+    return 1 << count % 128 if count % 128 < 64 else 0
+
+
+def shifts(rules: Rules, shift: int, size: int, levels: int) -> tuple[int, int]:
+    """Log2, in 32 bits, of the bytes of all entries, and of one level.
+
+    The entries are shared out evenly; a level has a kernel page at least. A window smaller than one of its
+    pages has a negative number of bits for its entries, which comes out as a huge one.
+    """
+    entries_shift = (size.bit_length() - 1 - shift) % WORD
+    share = (entries_shift + levels - 1) % WORD // levels
+    return (entries_shift + ENTRY_SHIFT) % WORD, max((share + ENTRY_SHIFT) % WORD, rules.page_shift)
 
 
 def charge(rules: Rules, shift: int, size: int, levels: int) -> int:
     """Bytes that a window is charged; 0 when there can be none."""
-    if not 1 <= levels <= MOST_LEVELS or size & (size - 1) or not size >> shift:
+    if not 1 <= levels <= MOST_LEVELS or not size or size & (size - 1):
         return 0
     if rules.window_within_ram and size > rules.memory_bytes:
         return 0
-    entries_shift = (size >> shift).bit_length() - 1
-    level = 1 << level_shift(rules, entries_shift, levels)
-    total, below = 0, max(4096, 8 << entries_shift)
+    table_shift, level_shift = shifts(rules, shift, size, levels)
+    level = power(level_shift)
+    if not level:
+        return 0
+    total, below = 0, max(4096, power(table_shift))
     for _ in range(levels):
         whole = -(-below // level)
         total += whole * level
-        below = below // level * 8
-        below = -(-below // level) * level if rules.small_levels_free else max(below, level)
-    return total if rules.view_charged_apart else 2 * total
+        below = below // level * 8 % REGISTER
+        below = -(-below // level) * level % REGISTER if rules.small_levels_free else max(below, level)
+    return (total if rules.view_charged_apart else 2 * total) % REGISTER
 
 
 def make(rules: Rules, window: int, shift: int, size: int, levels: int) -> Table | int:
     """A new table, or the errno for one that cannot be made."""
-    entries_shift = (size >> shift).bit_length() - 1
-    level = level_shift(rules, entries_shift, levels)
+    table_shift, level = shifts(rules, shift, size, levels)
     if (level - ENTRY_SHIFT) * levels + shift >= rules.table_bits:
         return -22
     if level > LARGEST_LEVEL_SHIFT:
         return -12
     # Simplified: what was charged is given back. Where small levels are free, the kernel gives back more.
     pages = charge(rules, shift, size, levels) >> rules.page_shift
-    entries = max(1 << entries_shift, 1 << rules.page_shift - ENTRY_SHIFT)
+    entries = power(max(table_shift, rules.page_shift)) >> ENTRY_SHIFT
     return Table(shift, WINDOW_STARTS[window] >> shift, entries, pages)
 
 

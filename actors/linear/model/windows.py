@@ -6,10 +6,8 @@ import struct
 from errno import EFAULT, EINVAL, ENOMEM, ENOSPC
 
 from actors.linear.model import tables
-from actors.linear.model.values import Answer, Driver, Local, Operation, State, Steps, Table, Unmodelled
+from actors.linear.model.values import Answer, Driver, Local, Operation, State, Steps, Table
 from actors.linear.model.vfio import VfioCalls
-
-SMALLEST_WINDOW = 4096
 
 Done = tuple[State, int | Local, bytes | None]
 """The state after a request, its answer or how it goes on, and the bytes at its pointer."""
@@ -67,15 +65,12 @@ class WindowCalls(VfioCalls):
         if None not in driver.tables:
             return state, 0, -ENOSPC
         window = driver.tables.index(None)
-        if shift > 127:
-            raise Unmodelled("a page size whose shift overflows twice")
-        if shift > 63 or not self.rules.page_sizes >> shift & 1:
+        if not self.rules.page_sizes & tables.power(shift):
             return state, 0, -EINVAL
-        if SMALLEST_WINDOW <= size < 1 << shift:
-            raise Unmodelled("a window smaller than one of its pages")
-        pages = tables.charge(self.rules, shift, size, levels) >> self.rules.page_shift
-        if not pages:
+        size_bytes = tables.charge(self.rules, shift, size, levels)
+        if not size_bytes:
             return state, 0, -EINVAL
+        pages = size_bytes >> self.rules.page_shift
         mm = self.caller_mm(state, op) if driver.mm is None else driver.mm
         if self.too_much(state, op.process, mm, pages):
             return state, 0, -ENOMEM
