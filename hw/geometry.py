@@ -5,8 +5,8 @@ later). Left out, because they are decisions of a kernel and not of the layout: 
 the limit on one contiguous allocation, and the comparison of a window with the size of RAM. `TableGeometry`
 has the numbers those decisions need.
 
-Logarithms have 32 bits and sizes 64, both unsigned, as there, so that windows smaller than one IOMMU page come
-out as there: what is smaller by little has the smallest table, the rest depends on the number of levels.
+Logarithms have 32 bits and sizes 64, both unsigned, as there, so that windows smaller than one IOMMU page
+come out as there: what is smaller by little has the smallest table, the rest depends on the number of levels.
 """
 
 from __future__ import annotations
