@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,6 +133,20 @@ def test_the_two_paths_are_two() -> None:
     for client in (fast, slow):
         assert [client.run(client.step(*s)) for s in (*REGISTERED, ("map", 0, 0, 9, 3))] == [0, 0, 0, 0]
     assert slow.core.steps > fast.core.steps + 9 * 5
+
+
+@pytest.mark.parametrize(("counted", "missed"), [(1, 5), (3, 3), (5, 1), (6, 0)])
+def test_both_paths_note_tces_that_were_not_counted(counted: int, missed: int) -> None:
+    states = []
+    for client in (Client(True, False, PAGE), Client(True, True, PAGE)):
+        for step in (*REGISTERED, ("map", 0, 0, 5, 3)):
+            assert client.run(client.step(*step)) == 0
+        mm: Any = client.core.actors["mm:0"]
+        mm.regions["region:0"].mapped.value = counted
+        assert client.run(client.step("unmap", 0, 5)) == 0
+        assert len(client.machine.world.misuses) == missed
+        states.append(client.state())
+    assert states[0] == states[1]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
