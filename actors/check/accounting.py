@@ -29,12 +29,13 @@ class Charge(NamedTuple):
 
 def judge_accounting(view: View) -> Iterator[Violation]:
     """Judge the charges of all mms, and what v1 containers pin."""
+    below = [mm for mm in view.mms if not 0 <= mm.locked_vm.value < WRAPPED]
+    for mm in below:
+        low = f"locked_vm of {view.name(mm)} is {mm.locked_vm.value}"
+        yield Violation("J-L3", f"{low}: it has gone below zero")
     yield from warned(view)
     for mm in view.mms:
-        if not 0 <= mm.locked_vm.value < WRAPPED:
-            low = f"locked_vm of {view.name(mm)} is {mm.locked_vm.value}"
-            yield Violation("J-L3", f"{low}: it has gone below zero")
-        elif view.watched(mm):
+        if mm not in below and view.watched(mm):
             charge = charge_of(view, mm, sum(region.entries for region in mm.mem_list.items))
             if not fits(view, mm, charge):
                 is_now = f"locked_vm of {view.name(mm)} is {pages(mm.locked_vm.value)}"

@@ -46,3 +46,11 @@ def test_the_mended_kernel_survives_the_program(
     report = search(slug, ())
     assert (report.verdict, report.findings) == ("ok", ()), report.message
     assert report.complete
+
+
+def test_a_charge_that_wraps_is_seen_to_wrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    slug, partner = "account-underflow-wrap", "current-mm-accounting"
+    assert (search(slug, (slug, partner)).invariant, search(slug, (slug,)).verdict) == ("J-L3", "ok")
+    assert "18446744073709" in search(slug, (slug, partner)).message
+    assert "18446744073709" not in search(slug, (partner,)).message
