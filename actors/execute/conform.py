@@ -65,6 +65,8 @@ class Replay:
         self.program = program
         self.core = BareRuntime(budget=STEP_BUDGET)
         self.machine = Machine.boot(self.core, kernel, program.machine)
+        # Ordinary memory of the recorded machines is single pages always.
+        self.machine.world.transparent_hugepages = False
         self.execution = Execution(self.machine)
         self.v1_pins = pinned_counts == "v1+v2"
         self.failures: list[Failure] = []

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from actors.kernel import messages as m
 from actors.kernel import uapi
 from actors.kernel.group import device_name
+from actors.kernel.madvise import advice_of
 from actors.kernel.uapi import UserPointer
 from actors.machine import Machine
 from actors.program import Step, ThreadSpec, arguments
@@ -272,9 +273,10 @@ class Execution:
     async def _mmap(self, actor: int, addr: int, size: int, prot: str, mmap_flags: tuple[str, ...],
                     hshift: int | None, file: str | None) -> Outcome:  # fmt: skip
         shift = hshift if hshift and "huge" in mmap_flags else self.machine.memory.page_shift
-        shared = "shared" in mmap_flags
+        shared, replace = "shared" in mmap_flags, "force" in mmap_flags
+        has_file = "memfd" in mmap_flags or file is not None
         return await self._memory(
-            actor, m.Mmap(addr, size, prot != "none", "w" in prot, shared, shift, "force" in mmap_flags)
+            actor, m.Mmap(addr, size, prot != "none", "w" in prot, shared, shift, replace, has_file)
         )
 
     async def _munmap(self, actor: int, addr: int, size: int) -> Outcome:
@@ -284,12 +286,7 @@ class Execution:
         return await self._memory(actor, m.Mprotect(addr, size, prot != "none", "w" in prot))
 
     async def _madvise(self, actor: int, addr: int, size: int, advice: str | int) -> Outcome:
-        name = str(advice).lower().removeprefix("madv_")
-        if name in ("dontneed", "4"):
-            return await self._memory(actor, m.MadviseDontneed(addr, size))
-        if name in ("hugepage", "14"):
-            return await self._memory(actor, m.MadviseHugepage(addr, size))
-        return Outcome(0)
+        return await self._memory(actor, m.Madvise(addr, size, advice_of(advice)))
 
     async def _mlock(self, actor: int, addr: int, size: int) -> Outcome:
         return await self._memory(actor, m.Mlock(addr, size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from actors.kernel.hugetlb import Hugetlb
 from actors.kernel.kthread import Kthread
 from actors.runtime.ops import Op, point
 from actors.runtime.rcu import Rcu
@@ -33,6 +34,9 @@ class KernelGlobals:
         kernel: the classes of which this kernel is composed.
         memory: the machine's RAM.
         huge_shifts: log2 of the huge pages that have a pool.
+        hugetlb: what is reserved of them.
+        transparent_hugepages: whether memory whose owner asks for it comes as huge pages, as
+            /sys/kernel/mm/transparent_hugepage/enabled says.
         cma_used: whether any user page has come from a CMA area.
         mem_list_mutex: serialises changes of all region lists (arch/powerpc/mm/book3s64/iommu_api.c).
         rcu: grace periods.
@@ -57,6 +61,8 @@ class KernelGlobals:
             spec.memory_bytes, spec.page_size, spec.hugepage_pools, spec.memory_bytes // CMA_SHARE
         )
         self.huge_shifts = sorted(spec.hugepage_pools)
+        self.hugetlb = Hugetlb(self.memory)
+        self.transparent_hugepages = True
         self.cma_used = False
         self.mem_list_mutex = Mutex(core, "mem_list_mutex")
         self.rcu = Rcu(core)

@@ -43,6 +43,9 @@ class Vma(NamedTuple):
         shift: log2 of the backing page; above the kernel's for hugetlb.
         locked: VM_LOCKED, so its pages are in ``locked_vm``.
         thp: VM_HUGEPAGE: pages may come as transparent huge pages, which can be split again.
+        dontfork: VM_DONTCOPY: a forked child does not get the mapping.
+        has_file: whether pages come from a file, as those of shared and hugetlb mappings do.
+        reserves: whether huge pages are kept for what is not touched yet; not for a forked child.
     """
 
     first: int
@@ -53,6 +56,9 @@ class Vma(NamedTuple):
     shift: int
     locked: bool
     thp: bool = False
+    dontfork: bool = False
+    has_file: bool = False
+    reserves: bool = False
 
 
 class MmImage(NamedTuple):
@@ -153,6 +159,7 @@ class MmState(Actor):
                 self._zap(vma.first, vma.last - vma.first)
             self.kept_locked += self.mlocked()
             self.vmas = []
+            self.note_reserved()
 
     def mlocked(self) -> int:
         """Kernel pages that the process has locked itself, by mlock."""
@@ -269,6 +276,19 @@ class MmState(Actor):
             self._zap(vma.first, vma.last - vma.first)
             if vma.locked:
                 await self.locked_vm.add(vma.first - vma.last)
+        self.note_reserved()
+
+    def note_reserved(self) -> None:
+        """Tell the pools of huge pages what the mappings have reserved and not yet touched."""
+        if not self.world.huge_shifts:
+            return
+        pages: dict[int, int] = {}
+        for vma in self.vmas:
+            if vma.reserves:
+                count = vma.last - vma.first
+                absent = count - int(self.page_table.present(vma.first, count).sum())
+                pages[vma.shift] = pages.get(vma.shift, 0) + (absent >> vma.shift - self.memory.page_shift)
+        self.world.hugetlb.reserve(self.id, pages)
 
     def _zap(self, first: int, count: int) -> None:
         """Take pages out of the page table and drop their references. Kernel: ``zap_page_range``."""

@@ -55,7 +55,7 @@ class MmPages(MmState):
         if vma.shift > self.memory.page_shift:
             self._populate_huge(vma, first, last, vma.shift)
             return
-        if vma.thp:
+        if vma.thp and self.world.transparent_hugepages:
             self._populate_thp(vma, first, last)
         for page, count in list(self.page_table.absent_runs(first, last - first)):
             self.page_table.map(page, self.allocate(count), vma.writable)
@@ -87,10 +87,23 @@ class MmPages(MmState):
 
     def _populate_huge(self, vma: Vma, first: int, last: int, shift: int) -> None:
         per_page = 1 << (shift - self.memory.page_shift)
-        for page in range(first // per_page * per_page, last, per_page):
-            if self.page_table.lookup(page) is None:
-                pfn = self.memory.allocate_huge(shift, self.id)
-                self.page_table.map(page, np.arange(pfn, pfn + per_page, dtype=np.uint32), vma.writable)
+        try:
+            for page in range(first // per_page * per_page, last, per_page):
+                if self.page_table.lookup(page) is None:
+                    pfn = self.alloc_hugetlb_folio(shift, vma.reserves or vma.shared)
+                    self.page_table.map(page, np.arange(pfn, pfn + per_page, dtype=np.uint32), vma.writable)
+        finally:
+            self.note_reserved()
+
+    def alloc_hugetlb_folio(self, shift: int, reserved: bool) -> int:
+        """Take a huge page that was ``reserved``, or one that nobody has reserved; its first frame.
+
+        Raises:
+            OutOfFrames: there is none.
+        """
+        if not reserved and self.world.hugetlb.available(shift) <= 0:
+            raise OutOfFrames(1, 0)
+        return self.memory.allocate_huge(shift, self.id)
 
     def _populate_thp(self, vma: Vma, first: int, last: int) -> None:
         """Back whole aligned parts of a mapping by huge pages, as long as there are any.
@@ -101,7 +114,7 @@ class MmPages(MmState):
             per_page = 1 << (shift - self.memory.page_shift)
             start, end = -(-max(first, vma.first) // per_page) * per_page, min(last, vma.last)
             whole = (end - start) // per_page * per_page
-            if whole > 0 and self.memory.huge_free(shift) >= whole // per_page:
+            if whole > 0 and self.world.hugetlb.available(shift) >= whole // per_page:
                 self._populate_huge(vma, start, start + whole, shift)
                 return
 
@@ -131,7 +144,7 @@ class MmPages(MmState):
     def _copy_huge(self, page: int, shift: int) -> None:
         """Put a fresh huge page in the place of one."""
         per_page = 1 << (shift - self.memory.page_shift)
-        copy = self.memory.allocate_huge(shift, self.id)
+        copy = self.alloc_hugetlb_folio(shift, False)
         self.memory.put(self.page_table.unmap(page, per_page))
         self.page_table.map(page, np.arange(copy, copy + per_page, dtype=np.uint32), True)
 
@@ -176,25 +189,27 @@ class MmPages(MmState):
     async def dup_mm(self, holder: str, comm: str) -> str:
         """Copy the address space for a forked child and return the new mm's id.
 
-        The child starts with nothing charged and no regions. Pages stay shared until one side writes;
-        a page that is pinned is copied for the child at once, so that the device keeps the parent's.
+        The child starts with nothing charged and no regions, and without mappings that it is not to get.
+        Pages stay shared until one side writes; a page that is pinned is copied for the child at once, so
+        that the device keeps the parent's.
 
         Kernel: kernel/fork.c, ``dup_mm``; mm/memory.c, ``copy_present_page``.
         """
         async with self.mmap_lock.write():
             for vma in self.vmas:
-                if not vma.shared:
+                if not vma.shared and not vma.dontfork:
                     self.page_table.protect(vma.first, vma.last - vma.first, vma.readable, False)
             self.may_share_pages = True
             return self.world.new_mm(comm, holder, self._image()).id
 
+        vmas = [vma for vma in self.vmas if not vma.dontfork]
     def _image(self) -> MmImage:
         pages = tuple(
             (page, pfns)
-            for vma in self.vmas
+            for vma in vmas
             for page, pfns, _ in self.page_table.runs(vma.first, vma.last - vma.first)
         )
-        return MmImage(tuple(vma._replace(locked=False) for vma in self.vmas), pages)
+        return MmImage(tuple(vma._replace(locked=False, reserves=False) for vma in vmas), pages)
 
     def _load(self, image: MmImage) -> None:
         """Take over the parent's mappings; what is pinned and private becomes this mm's own copy."""
@@ -213,7 +228,10 @@ class MmPages(MmState):
         return True
 
     def _copy_pinned(self, page: int, pfns: NDArray[np.uint32], shift: int) -> None:
-        """Copy those pages of a run that are pinned; as long as there is memory, the rest stays shared."""
+        """Copy those pages of a run that are pinned, as long as there is memory.
+
+        Simplified: where memory is short the rest stays shared and fork goes on; Linux's fails with -ENOMEM.
+        """
         per_page = 1 << (shift - self.memory.page_shift)
         pinned = np.flatnonzero(self.memory.pin_counts(pfns)).tolist()
         try:

@@ -1,14 +1,14 @@
-"""System calls on an address space: mmap, munmap, mprotect, mlock, madvise, and touching memory.
+"""System calls on an address space: mmap, munmap, mprotect, mlock, and touching memory.
 
-Kernel: mm/mmap.c, mm/mprotect.c, mm/mlock.c, mm/madvise.c.
+Kernel: mm/mmap.c, mm/mprotect.c, mm/mlock.c.
 """
 
 from __future__ import annotations
 
 from errno import EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 
+from actors.kernel.madvise import MmAdvice
 from actors.kernel.mm import Vma
-from actors.kernel.mm_pages import MmPages
 
 USER_TOP = 1 << 52
 """First address above user space (64-bit Book3S, 4 PiB)."""
@@ -18,7 +18,7 @@ MMAP_BASE = 0x7FFF_0000_0000
 """Where mappings go whose address the program leaves open."""
 
 
-class MmCalls(MmPages):
+class MmCalls(MmAdvice):
     """An mm and what its process may ask of it."""
 
     def _pages(self, addr: int, size: int) -> tuple[int, int]:
@@ -27,8 +27,9 @@ class MmCalls(MmPages):
         return addr >> shift, -(-(addr + size) >> shift)
 
     async def mmap(
-        self, addr: int, size: int, readable: bool, writable: bool, shared: bool, shift: int, replace: bool
-    ) -> int:
+        self, addr: int, size: int, readable: bool, writable: bool, shared: bool, shift: int, replace: bool,
+        has_file: bool = False,
+    ) -> int:  # fmt: skip
         """Make a mapping at ``addr`` (bytes); 0 or a negative errno.
 
         Args:
@@ -39,6 +40,7 @@ class MmCalls(MmPages):
             shared: MAP_SHARED.
             shift: log2 of the backing page, the kernel's page shift for ordinary memory.
             replace: MAP_FIXED rather than MAP_FIXED_NOREPLACE.
+            has_file: pages come from a file of the user's.
 
         Context: takes ``mmap_lock`` for write. Kernel: mm/mmap.c, ``do_mmap``.
         """
@@ -54,23 +56,14 @@ class MmCalls(MmPages):
                 return -EEXIST
             if self._cuts_huge_page(first, last):
                 return -EINVAL
-            if shift > self.memory.page_shift and self._hugepages_free(shift) < size >> shift:
+            huge = shift > self.memory.page_shift
+            if huge and self.world.hugetlb.available(shift) < size >> shift:
                 return -ENOMEM
             await self._remove(first, last)
-            self._insert(
-                Vma(first, last, readable, writable, shared, max(shift, self.memory.page_shift), False)
-            )
+            vma = Vma(first, last, readable, writable, shared, max(shift, self.memory.page_shift), False)
+            self._insert(vma._replace(has_file=has_file or shared or huge, reserves=huge))
+            self.note_reserved()
         return 0
-
-    def _hugepages_free(self, shift: int) -> int:
-        """Huge pages of the pool that no mapping of this mm has reserved and not yet touched."""
-        per_page = shift - self.memory.page_shift
-        reserved = 0
-        for vma in self.vmas:
-            if vma.shift == shift:
-                present = self.page_table.present(vma.first, vma.last - vma.first)
-                reserved += (vma.last - vma.first - int(present.sum())) >> per_page
-        return self.memory.huge_free(shift) - reserved
 
     async def mmap_anywhere(self, size: int, shift: int) -> int:
         """Make a private read-write mapping above all others; its address or a negative errno."""
@@ -149,38 +142,6 @@ class MmCalls(MmPages):
             change += (now - vma.locked) * (vma.last - vma.first)
             self._insert(vma._replace(locked=now))
         await self.locked_vm.add(change)
-
-    async def madvise_dontneed(self, addr: int, size: int) -> int:
-        """Drop the pages of a range; the next touch brings fresh ones.
-
-        Returns:
-            0; -EINVAL at the first locked mapping or part of a huge page; -ENOMEM when there are holes.
-
-        Kernel: mm/madvise.c, ``madvise_dontneed_free``.
-        """
-        if addr % self.memory.page_size:
-            return -EINVAL
-        first, last = self._pages(addr, size)
-        async with self.mmap_lock.read():
-            await self.world.put_pages()
-            for vma in self._inside(first, last):
-                per_page = 1 << (vma.shift - self.memory.page_shift)
-                if vma.locked or vma.first % per_page or (per_page > 1 and self.huge_pages_stay()):
-                    return -EINVAL
-                self._zap(vma.first, (vma.last - vma.first) // per_page * per_page)
-            return 0 if self._covered(first, last) else -ENOMEM
-
-    def huge_pages_stay(self) -> bool:
-        """Whether MADV_DONTNEED refuses hugetlb mappings."""
-        return False
-
-    async def madvise_hugepage(self, addr: int, size: int) -> int:
-        """Let a range be backed by transparent huge pages from now on. Kernel: mm/khugepaged.c."""
-        first, last = self._pages(addr, size)
-        async with self.mmap_lock.write():
-            for vma in self._split(first, last):
-                self._insert(vma._replace(thp=True))
-            return 0 if self._covered(first, last) else -ENOMEM
 
     async def touch(self, addr: int, size: int, write: bool = True) -> int:
         """Access every page of a range, as the program does; 0 or -EFAULT for a signal."""

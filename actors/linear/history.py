@@ -262,6 +262,8 @@ def decode_memory(request: Any) -> tuple[str, tuple[Any, ...]]:
         )  # fmt: skip
     if isinstance(request, m.MmapAnywhere):
         return "mmap", (0, request.size, True, True, request.shift, False)
+    if isinstance(request, m.Madvise):
+        return "madvise", (request.addr, request.size, request.advice)
     if isinstance(request, m.Mprotect):
         return "mprotect", (request.addr, request.size, request.readable, request.writable)
     ranges: dict[type, str] = {
@@ -269,7 +271,6 @@ def decode_memory(request: Any) -> tuple[str, tuple[Any, ...]]:
         m.Mlock: "mlock",
         m.Munlock: "munlock",
         m.Touch: "touch",
-        m.MadviseDontneed: "dontneed",
     }
     name = ranges.get(type(request))
     return (type(request).__name__, ()) if name is None else (name, (request.addr, request.size))

@@ -15,6 +15,8 @@ from actors.program import Address, Step
 
 Rule = Callable[[Draw, int], Step | None]
 V1, EEH = 2, 5
+ADVICE = ("dontneed",) * 6 + ("hugepage", "hugepage", "dontfork", "dontfork", "dofork", "willneed", 99)
+"""What madvise is told; there is no 99."""
 
 
 def container_call(op: str) -> Callable[[Callable[..., dict[str, Any] | None]], Rule]:
@@ -255,7 +257,7 @@ def _mprotect(draw: Draw, actor: int) -> Step | None:
 
 
 def _madvise(draw: Draw, actor: int) -> Step | None:
-    return memory_call("madvise", advice=draw.pick(("dontneed", "dontneed", "hugepage")))(draw, actor)
+    return memory_call("madvise", advice=draw.pick(ADVICE))(draw, actor)
 
 
 def _rlimit(draw: Draw, actor: int) -> Step:

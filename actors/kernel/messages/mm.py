@@ -18,6 +18,7 @@ class Mmap(Request[int], frozen=True, gc=False):
     shared: bool
     shift: int
     replace: bool
+    has_file: bool = False
 
 
 class MmapAnywhere(Request[int], frozen=True, gc=False):
@@ -62,20 +63,13 @@ class Munlock(Request[int], frozen=True, gc=False):
     size: int
 
 
-class MadviseDontneed(Request[int], frozen=True, gc=False):
-    """Drop the pages of a range."""
+class Madvise(Request[int], frozen=True, gc=False):
+    """Take advice, by Linux's number, on a range."""
 
-    serves: ClassVar[str] = "madvise_dontneed"
+    serves: ClassVar[str] = "madvise"
     addr: int
     size: int
-
-
-class MadviseHugepage(Request[int], frozen=True, gc=False):
-    """Let a range be backed by transparent huge pages."""
-
-    serves: ClassVar[str] = "madvise_hugepage"
-    addr: int
-    size: int
+    advice: int
 
 
 class Touch(Request[int], frozen=True, gc=False):

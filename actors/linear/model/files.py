@@ -203,7 +203,8 @@ class FileCalls(MemoryCalls):
             raise Unmodelled("the name of a child whose parent did not live to hear it")
         mm, number = process.mm, state.serial
         if not share:
-            vmas = tuple(vma._replace(locked=False) for vma in state.mms[mm].vmas)
+            self.enough_for_copies(state, mm)
+            vmas = tuple(vma._replace(locked=False) for vma in state.mms[mm].vmas if vma.inherited)
             state = state._replace(mms=state.mms.put(number, Mm(vmas)), serial=number + 1)
             mm = number
         return [(state, ("forked", child, mm))]

@@ -22,6 +22,12 @@ from actors.linear.model.values import (
 
 USER_TOP = 1 << 52
 
+DONTNEED, DONTFORK, DOFORK = 4, 10, 11
+ADVICE = frozenset((0, 1, 2, 3, 4, *range(8, 26)))
+"""The kinds of advice that madvise knows."""
+MODELLED = ADVICE - {8, 9, 14, 18, 20, 21, 22, 23, 24, 25}
+"""Those that every mapping of ordinary pages takes, and that change nothing but what is inherited."""
+
 
 class MemoryCalls(ABC):
     """The part of the model that is about memory.
@@ -215,6 +221,16 @@ class MemoryCalls(ABC):
         if used + size > self.rules.huge_pages.get(shift, 0) << shift:
             raise Unmodelled("a pool of huge pages that may run out")
 
+    def enough_for_copies(self, state: State, mm: int) -> None:
+        """Make sure that a forked child may have its own copies of all huge pages.
+
+        Raises:
+            Unmodelled: there may be too few.
+        """
+        for shift in {vma.shift for vma in state.mms[mm].vmas} - {self.rules.page_shift}:
+            own = sum(vma.last - vma.first for vma in state.mms[mm].vmas if vma.shift == shift)
+            self.need_huge_pages(state, shift, own << self.rules.page_shift)
+
     def sys_munmap(self, state: State, op: Operation, process: Process, addr: int, size: int) -> Steps:
         """munmap; registered memory stays registered."""
         if size <= 0 or addr % (1 << self.rules.page_shift) or addr + size > USER_TOP:
@@ -269,15 +285,28 @@ class MemoryCalls(ABC):
         changed = [v._replace(locked=locked and v.shift == small) for v in self.inside(space, first, last)]
         return self.replaced(state, mm, [*self.without(space, first, last), *changed])
 
-    def sys_dontneed(self, state: State, op: Operation, process: Process, addr: int, size: int) -> Steps:
-        """madvise(MADV_DONTNEED): other pages at the same addresses, which nothing here can tell."""
-        space, (first, last) = state.mms[process.mm], self.pages(addr, size)
+    def sys_madvise(
+        self, state: State, op: Operation, process: Process, addr: int, size: int, advice: int
+    ) -> Steps:
+        """madvise, as far as it is mapped: what is inherited by fork, and advice that nothing here can tell.
+
+        Raises:
+            Unmodelled: advice on huge pages, or such as not all mappings take.
+        """
+        page = 1 << self.rules.page_shift
+        length = -(-size // page) * page
+        if advice not in ADVICE or addr % page or (length and addr + length >= 1 << 64):
+            return [(state, Answer(-EINVAL))]
+        space, (first, last) = state.mms[process.mm], self.pages(addr, length)
         found = list(self.inside(space, first, last))
-        if any(vma.shift > self.rules.page_shift for vma in found):
-            raise Unmodelled("MADV_DONTNEED of huge pages")
-        if addr % (1 << self.rules.page_shift) or any(vma.locked for vma in found):
+        if advice not in MODELLED or any(vma.shift > self.rules.page_shift for vma in found):
+            raise Unmodelled(f"madvise {advice}, or madvise of huge pages")
+        if advice == DONTNEED and any(vma.locked for vma in found):
             return [(state, Answer(-EINVAL))]
         whole = sum(vma.last - vma.first for vma in found) == last - first
+        if advice in (DONTFORK, DOFORK):
+            changed = [vma._replace(inherited=advice == DOFORK) for vma in found]
+            state = self.replaced(state, process.mm, [*self.without(space, first, last), *changed])
         return [(state, Answer(0 if whole else -ENOMEM))]
 
     def sys_touch(self, state: State, op: Operation, process: Process, addr: int, size: int) -> Steps:

@@ -137,7 +137,11 @@ class Rules(NamedTuple):
 
 
 class Vma(NamedTuple):
-    """Mapped memory: kernel pages ``first .. last - 1``; ``shift`` is log2 of the backing page."""
+    """Mapped memory: kernel pages ``first .. last - 1``; ``shift`` is log2 of the backing page.
+
+    Attributes:
+        inherited: whether a forked child gets it.
+    """
 
     first: int
     last: int
@@ -145,6 +149,7 @@ class Vma(NamedTuple):
     writable: bool
     shift: int
     locked: bool
+    inherited: bool = True
 
 
 class Region(NamedTuple):
