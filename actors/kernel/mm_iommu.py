@@ -390,13 +390,13 @@ class Mm(MmCalls):
             else:
                 inside = (left >= np.uint64(region.ua)) & (left < np.uint64(region.end))
                 left, count = left[~inside], int(inside.sum())
-            await self.mm_iommu_mapped_sub(region, count)
+            there = region.mapped.value - 1
+            self.note_excess(region, count - there)
+            await region.mapped.add(-min(count, there))
             if await region.used.get() == 0 and region.mapped.value == 1:
                 await self.mm_iommu_reap(region)
 
-    async def mm_iommu_mapped_sub(self, region: Region, count: int) -> None:
-        """Count ``count`` TCEs less; each that is more than there are is noted, as one by one."""
-        left = region.mapped.value - 1
-        for _ in range(count - left):
+    def note_excess(self, region: Region, count: int) -> None:
+        """Note each of ``count`` TCEs that go though none of the region is counted, as one by one."""
+        for _ in range(count):
             self.world.misuse("J-R3", f"{region.name}: a TCE less than none", "mm_iommu_mapped_dec")
-        await region.mapped.add(-min(count, left))
