@@ -2,6 +2,10 @@
 
 A region that its last container forsook while another container of the mm still maps it has ``used`` 0
 and lives until the last TCE into it goes.
+
+Where registrations belong to the mm, J-R2 says less: a container that goes leaves its own behind, and a
+region goes with its mm. What it still says is that nobody registers twice, and that nobody takes back what
+somebody else has registered.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ def disjoint(view: View, mm: Mm) -> Iterator[Violation]:
 
 def listed(view: View, mm: Mm, bound: list[Driver]) -> Iterator[Violation]:
     """J-R2."""
-    alive = {region.name: region for region in mm.mem_list.items}
+    owned = bound[0].actor.owns_registrations()
     listers: dict[str, list[str]] = {}
     for driver in bound:
         names = driver.data.prereg_list.items
@@ -55,14 +59,31 @@ def listed(view: View, mm: Mm, bound: list[Driver]) -> Iterator[Violation]:
             yield Violation("J-R2", f"{driver.actor.id} lists {twice} {names.count(twice)} times")
         for name in names:
             listers.setdefault(name, []).append(driver.actor.id)
-            if name not in alive:
-                yield Violation("J-R2", f"{driver.actor.id} lists {name}, no live region of {view.name(mm)}")
-    for name, region in alive.items():
-        who = listers.get(name, [])
-        if region.used.value != len(who):
+    yield from listed_dead(view, mm, listers, owned)
+    for region in mm.mem_list.items:
+        who = listers.get(region.name, [])
+        if region.used.value < len(who) or (owned and region.used.value > len(who)):
             counts = f"used of {about(view, mm, region)} is {region.used.value}"
             lists = f"{counted(len(who), 'container')} list{'s' if len(who) == 1 else ''} it"
             yield Violation("J-R2", f"{counts}, but {lists}: {', '.join(who) or 'none'}")
+
+
+def listed_dead(view: View, mm: Mm, listers: dict[str, list[str]], owned: bool) -> Iterator[Violation]:
+    """J-R2 of what is listed and not there.
+
+    Args:
+        view: the machine.
+        mm: what the containers are bound to.
+        listers: region name -> ids of the containers that list it.
+        owned: whether registrations belong to containers. Where they do not, a region may be another mm's,
+            or have gone with its mm, which is for J-T1 and J-M1 to say.
+    """
+    if not owned and any(each.destroyed for each in view.mms):
+        return
+    alive = {region.name for each in ([mm] if owned else view.mms) for region in each.mem_list.items}
+    for name, who in listers.items():
+        if name not in alive:
+            yield Violation("J-R2", f"{who[0]} lists {name}, no live region of {view.name(mm)}")
 
 
 def mapped(view: View, mm: Mm, tces: dict[str, int]) -> Iterator[Violation]:

@@ -174,6 +174,10 @@ class Prereg(ContainerState):
             await container.prereg_list.delete(mem)
         return ret
 
+    def owns_registrations(self) -> bool:
+        """Whether a registration belongs to the container that made it, and goes with it."""
+        return True
+
     async def tce_iommu_release_prereg(self, container: TceContainer, mm: str) -> None:
         """Drop every registration of a container that is going away, whoever still holds the mm.
 

@@ -27,6 +27,9 @@ class MmOwnedPreregLazyMm(Piece):
     invariants = ("J-Q1", "J-Q2")
 
     class container(Container):
+        def owns_registrations(self) -> bool:
+            return False
+
         async def tce_iommu_release_prereg(self, container: TceContainer, mm: str) -> None:
             return None
 

@@ -11,9 +11,13 @@ import pytest
 from actors.check import Oracles
 from actors.check.pins import in_cma
 from actors.kernel.regions import Region
-from actors.kernel.uapi import VFIO_SPAPR_TCE_IOMMU
+from actors.kernel.uapi import VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU
+from actors.machine import Container
 from hw import BIDIRECTIONAL, PhysicalMemory, Ua
 from tests.actors.check.stage import MIB, Stage
+
+MM_OWNS = ("v4.9", "v4.10-parent", "v4.9.148-preseed")
+"""Kernels where registrations belong to the mm."""
 
 # -- J-M: lifetime --------------------------------------------------------------------------------
 
@@ -123,6 +127,64 @@ def test_r2_a_listed_region_that_is_gone_is_caught() -> None:
     stage = Stage().v2()
     stage.data.prereg_list.put("region:7")
     stage.only("J-R2", "container:0 lists region:7, no live region of mm:0 of qemu")
+
+
+def joined(stage: Stage, number: int) -> Container:
+    """One more container of the process, with a group of its own and some memory registered."""
+
+    async def body() -> Container:
+        container = await stage.qemu.open_container()
+        group = await stage.qemu.open_group(number)
+        await group.set_container(container)
+        await container.set_iommu(VFIO_SPAPR_TCE_v2_IOMMU)
+        await container.register_memory(await stage.qemu.mmap(MIB))
+        return container
+
+    made: Container = stage.run(body())
+    return made
+
+
+@pytest.mark.parametrize("kernel", MM_OWNS)
+def test_r2_a_container_that_goes_leaves_its_registrations_to_the_mm(kernel: str) -> None:
+    stage = Stage(groups=2, kernel=kernel).open()
+    for container in (stage.container, joined(stage, 1)):
+        stage.run(container.register_memory(stage.ram))
+    stage.run(stage.group.unset_container())
+    assert stage.mm.mem_list.items[0].used.value == 2
+    assert "J-R2" not in stage.seen()
+    assert [v.invariant for v in stage.oracles.quiescent(final=False)] == ["J-Q1", "J-Q2"]
+
+
+@pytest.mark.parametrize("kernel", MM_OWNS)
+def test_r2_registering_twice_is_caught_where_the_mm_owns_registrations(kernel: str) -> None:
+    stage = Stage(kernel=kernel).open()
+    for _ in range(2):
+        stage.run(stage.container.register_memory(stage.ram))
+    stage.only("J-R2", "container:0 lists region:0 2 times")
+
+
+@pytest.mark.parametrize("kernel", MM_OWNS)
+@pytest.mark.parametrize(("owners", "what"), [(1, "no live region"), (2, "is 1, but 2 containers list it")])
+def test_r2_taking_back_what_another_registered_is_caught(kernel: str, owners: int, what: str) -> None:
+    stage = Stage(groups=3, kernel=kernel).open()
+    containers = [stage.container, joined(stage, 1), joined(stage, 2)]
+    for container in containers[:owners]:
+        stage.run(container.register_memory(stage.ram))
+    stage.run(containers[2].unregister_memory(stage.ram))
+    stage.only("J-R2", what)
+
+
+@pytest.mark.parametrize("kernel", MM_OWNS)
+def test_r2_a_region_may_go_with_its_mm(kernel: str) -> None:
+    stage = Stage(kernel=kernel).open()
+    stage.run(stage.container.register_memory(stage.ram))
+
+    async def parent_exits() -> None:
+        await stage.qemu.fork()
+        await stage.qemu.exit()
+
+    stage.run(parent_exits())
+    assert "J-R2" not in stage.seen()
 
 
 def test_r3_a_count_of_tces_that_is_wrong_is_caught() -> None:
