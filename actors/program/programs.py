@@ -48,6 +48,14 @@ def _bytes(low: int, high: int, unit: int) -> Reader:
     return read
 
 
+def _window_size(value: object) -> int:
+    """The size of the default window, as the firmware makes windows: a power of two."""
+    size: int = _bytes(64 * KIB, 4 * GIB, 64 * KIB)(value)
+    if size & (size - 1):
+        raise refuse(value, f"a power of two from {64 * KIB:#x} to {4 * GIB:#x}")
+    return size
+
+
 def _memlock(value: object) -> int | None:
     limit: int | None = None if value in (None, "RLIM_INFINITY") else _bytes(0, U64_MAX, 1)(value)
     return limit
@@ -60,7 +68,7 @@ MACHINE: Mapping[str, Reader] = {
     "memory_bytes": _bytes(16 * MIB, 1 << 52, 64 * KIB),
     "platform": f.one_of("powernv9", "powernv8"),
     "mmu": f.one_of("radix", "hash"),
-    "dma32_window_size": _bytes(64 * KIB, 4 * GIB, 64 * KIB),
+    "dma32_window_size": _window_size,
     "hugepages": f.table(_hugepage_size, f.number(0, 1 << 24)),
     "rlimit_memlock": _memlock,
 }

@@ -136,6 +136,8 @@ REFUSED: list[tuple[tuple[str | int, ...], object, str]] = [
     (("machine", "memory_bytes"), 1 << 64, f"machine.memory_bytes: found {1 << 64}, expected a size"),
     (("machine", "memory_bytes"), 5, "machine.memory_bytes: found 5, expected a multiple of 65536"),
     (("machine", "memory_bytes"), 1 << 500, "machine.memory_bytes: found a number of 501 bits, expected"),
+    (("machine", "dma32_window_size"), "3G", "machine.dma32_window_size: found '3G', expected a power of"),
+    (("machine", "dma32_window_size"), "8G", "machine.dma32_window_size: found '8G', expected a multiple of"),
     (("machine", "mmu"), "soft", "machine.mmu: found 'soft', expected radix or hash"),
     (("machine", "platform"), "pseries", "machine.platform: found 'pseries', expected powernv9 or powernv8"),
     (("machine", "hugepages"), {"16M": 1 << 20}, "machine.hugepages: found 17592186044416, expected pools"),
