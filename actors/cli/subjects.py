@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from actors.check.invariants import INVARIANTS
 from actors.cli import clients
 from actors.cli.clients import Client
 from actors.cli.exits import BadInput
@@ -14,6 +15,7 @@ from actors.kernel.catalogue import find_kernel, find_piece, nearest
 from actors.kernel.composition import UnknownPiece
 from actors.machine import Scenario
 from actors.program import Program, ProgramError, builtin_streams, load_program, load_stream
+from actors.program.programs import VERDICTS
 
 Subject = Program | Scenario | Client
 
@@ -51,26 +53,33 @@ def demonstrations() -> dict[str, Path]:
 
 
 def checked(file: str, program: Program) -> Program:
-    """The program, if all kernels and defects that it names exist.
+    """The program, if all kernels, defects and invariants that it names exist.
 
     Raises:
         ProgramError: one does not; names the nearest.
     """
-    names = (("kernels", program.kernels), ("with", program.with_), ("without", program.without))
-    for field, values in names:
-        for index, value in enumerate(values):
-            try:
-                find_kernel(value) if field == "kernels" else find_piece(value)
-            except UnknownPiece as unknown:
-                raise ProgramError(file, f"{field}[{index}]", str(unknown)) from None
+    lists = (("kernels", program.kernels), ("with", program.with_), ("without", program.without))
+    named = [(f"{field}[{index}]", name) for field, names in lists for index, name in enumerate(names)]
+    for place, name in [*named, *((f"expect.{kernel}", kernel) for kernel in program.expect)]:
+        try:
+            find_piece(name) if place.startswith("with") else find_kernel(name)
+        except UnknownPiece as unknown:
+            raise ProgramError(file, place, str(unknown)) from None
+    for kernel, outcome in program.expect.items():
+        if outcome not in VERDICTS and outcome not in INVARIANTS:
+            message = f"no invariant {outcome!r}{nearest(outcome, INVARIANTS)}"
+            raise ProgramError(file, f"expect.{kernel}", message)
     return program
 
 
 def kernels_of(subject: Subject, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """The kernels to run on: those asked for, else those that a program names, else ``fixed``."""
+    """The kernels to run on: those asked for, else those that a program names, else ``fixed``.
+
+    A program without a list names those for which it says what to expect.
+    """
     if isinstance(subject, Client):
         return asked or clients.KERNELS
-    named = subject.kernels if isinstance(subject, Program) else ()
+    named = subject.kernels or tuple(subject.expect) if isinstance(subject, Program) else ()
     return asked or named or ("fixed",)
 
 

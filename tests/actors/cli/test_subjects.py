@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from actors.cli.exits import BadInput
 from actors.cli.stress import compose
@@ -13,6 +15,7 @@ from actors.cli.subjects import find_subject, kernels_of
 from actors.explore.scenario import NoScenario
 from actors.explore.scenarios import builtin
 from actors.program import Program, ProgramError, save_program
+from actors.program.values import FrozenDict
 
 LAZY = "exit-with-lazy-borrower"
 
@@ -35,6 +38,28 @@ def test_file(tmp_path: Path) -> None:
     assert find_subject(str(tmp_path / "mine.json")) == program
     with pytest.raises(ProgramError, match=r"absent\.json: cannot be read: No such file"):
         find_subject(str(tmp_path / "absent.json"))
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ({"v9": "ok"}, "expect.v9: no kernel 'v9'; did you mean v4.9?"),
+        ({"fixed": "J-Z9"}, "expect.fixed: no invariant 'J-Z9'"),
+        ({"fixed": "J-Q11"}, "expect.fixed: no invariant 'J-Q11'; did you mean J-Q1?"),
+    ],
+)
+def test_what_is_expected_must_exist(expect: dict[str, str], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    save_program(structs.replace(builtin(LAZY), expect=FrozenDict(expect)), file)
+    with pytest.raises(ProgramError, match=re.escape(f"{file}: {message}")):
+        find_subject(str(file))
+
+
+def test_kernels_of_a_program_that_only_expects() -> None:
+    program = Program(name="x", expect=FrozenDict({"v4.19": "ok", "v6.12": "deadlock"}))
+    assert kernels_of(program, ()) == ("v4.19", "v6.12")
+    assert kernels_of(program, ("fixed",)) == ("fixed",)
+    assert kernels_of(structs.replace(program, kernels=("v4.9",)), ()) == ("v4.9",)
 
 
 def test_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
