@@ -59,6 +59,7 @@ def check(program: Program, kernel: Known | None = None, defect: Known | None = 
     _check_created_once(program)
     for relation in RELATIONS:
         _check_defined(program, relation)
+    _check_nobody_waits_for_ever(program)
 
 
 def places(program: Program) -> Iterator[Place]:
@@ -216,6 +217,30 @@ def _check_defined(program: Program, relation: Relation) -> None:
                 when = " before this" if place.path[0] == "setup" else ""
                 raise Refusal(relation.complaint.format(name) + when, *_path_of(place, key))
         known.update(relation.defines(place.step))
+
+
+def _check_nobody_waits_for_ever(program: Program) -> None:
+    """Refuse a thread that waits for a process which nobody who gets that far creates.
+
+    A thread waits until the process exists that it belongs to, and a kill until that which it kills does.
+    """
+    there = {0, *(new for step in program.setup for new in _creates(step))}
+    left = {index: list(thread.steps) for index, thread in enumerate(program.threads)}
+    while ready := [i for i in left if not _waits_for(program.threads[i], left[i]) - there]:
+        for index in ready:
+            there.update(_creates(left[index].pop(0)) if left[index] else ())
+        left = {index: steps for index, steps in left.items() if steps or index not in ready}
+    for index, steps in left.items():
+        thread = program.threads[index]
+        own = thread.actor is not None and thread.actor not in there
+        missing = thread.actor if own else steps[0].target
+        path = ("actor",) if own else ("steps", len(thread.steps) - len(steps), "target")
+        raise Refusal(f"no step that can run creates actor {missing}", "threads", index, *path)
+
+
+def _waits_for(thread: ThreadSpec, steps: list[Step]) -> set[int]:
+    """The processes that must exist before a thread does the next of its steps."""
+    return {actor for actor in (thread.actor, steps[0].target if steps else None) if actor is not None}
 
 
 def _path_of(place: Place, key: str) -> tuple[str | int, ...]:

@@ -229,6 +229,45 @@ def test_refusals(path: tuple[str | int, ...], value: object, message: str, tmp_
     assert len(str(caught.value).splitlines()) == 1
 
 
+def fork(actor: int, *new: int) -> Raw:
+    return {
+        "name": f"t{actor}",
+        "actor": actor,
+        "steps": [{"op": "fork", "new_actor": each} for each in new],
+    }
+
+
+def kill(target: int, before: Raw | None = None) -> Raw:
+    steps = [{"op": "abort", "target": target}, *(before["steps"] if before else ())]
+    return {"name": f"kill{target}", "actor": 0, "steps": steps}
+
+
+@pytest.mark.parametrize(
+    ("threads", "message"),
+    [
+        ([fork(1, 1)], "threads[0].actor: no step that can run creates actor 1"),
+        ([fork(0, 3), fork(1, 2), fork(2, 1)], "threads[1].actor: no step that can run creates actor 1"),
+        ([fork(0, 1), fork(5)], "threads[1].actor: no step that can run creates actor 5"),
+        ([fork(2, 3), fork(3), fork(1, 2), fork(0, 1)], ""),
+        ([kill(1), fork(0, 1)], ""),
+        ([kill(0, fork(0, 1))], ""),
+        ([kill(1, fork(0, 1))], "threads[0].steps[0].target: no step that can run creates actor 1"),
+        (
+            [kill(2, fork(0, 1)), fork(1, 2)],
+            "threads[0].steps[0].target: no step that can run creates actor 2",
+        ),
+    ],
+)
+def test_creators_must_run(threads: list[Raw], message: str) -> None:
+    raw = changed(("threads",), threads)
+    if not message:
+        assert len(parse_program(raw).threads) == len(threads)
+        return
+    with pytest.raises(ProgramError) as caught:
+        parse_program(raw)
+    assert f"{caught.value.place}: {caught.value.message}" == message
+
+
 @pytest.mark.parametrize(
     ("kernel", "defect", "message"),
     [
