@@ -147,7 +147,7 @@ class Group(Actor):
             container; the errors of attaching.
         """
         if file is None:
-            return self.no_such_file(fd)
+            return await self.no_such_file(fd)
         async with self.group_lock:
             if await self.container.get() is not None:
                 return -EINVAL
@@ -160,7 +160,7 @@ class Group(Actor):
             await self.container_users.add(1)
         return 0
 
-    def no_such_file(self, fd: int) -> int:
+    async def no_such_file(self, fd: int) -> int:
         """The error for a descriptor that is not open."""
         return -EBADF
 

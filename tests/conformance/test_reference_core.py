@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from actors.kernel import uapi
+from actors.kernel.uapi import UserPointer
 from tests.conformance.lab import (
     EBADF,
     EBADFD,
@@ -60,6 +62,27 @@ def test_o2_two_groups(kernel: str) -> None:
         assert late.join() == (0 if kernel in OLD else EBUSY)
         assert late("status", fd="G1") == 0
         assert late.out == {"flags": 3 if kernel in OLD else 1}
+
+
+def set_container(lab: Lab, group: str, number: int) -> int | None:
+    """SET_CONTAINER with a descriptor by its number."""
+    pointer = UserPointer(bytearray(uapi.INT.pack(number)))
+    outcome = lab._run(lab.execution.ioctl(0, group, uapi.VFIO_GROUP_SET_CONTAINER, pointer))
+    ret: int | None = outcome.ret
+    return ret
+
+
+@recorded
+def test_e2_set_container_looks_for_users_before_the_file(kernel: str) -> None:
+    """A negative descriptor is looked at first; then whether the group has a container already."""
+    old = kernel != "v6.12"
+    lab = Lab(kernel).container(7)
+    assert lab("open", path="/dev/vfio/<group>", fd="G1", group_index=1) == 0
+    assert set_container(lab, "G0", 77) == (EINVAL if old else EBADF)
+    assert set_container(lab, "G1", 77) == EBADF
+    assert set_container(lab, "G0", -1) == set_container(lab, "G1", -7) == (EINVAL if old else EBADF)
+    assert lab("unsetcont", fd="G0") == 0
+    assert set_container(lab, "G0", 77) == EBADF
 
 
 @recorded

@@ -108,13 +108,14 @@ class NoRegionPageShift(Difference):
 
 class BadContainerFdEinval(Difference):
     slug = "bad-container-fd-einval"
-    title = "SET_CONTAINER of a negative or a foreign descriptor is -EINVAL"
+    title = "SET_CONTAINER of a negative or foreign descriptor, or by a group in a container, is -EINVAL"
     versions = "up to v4.19 for negative ones, v6.1 for others"
     remedy = "-EBADF and -EBADFD (E.2)"
 
     class group(Group):
-        def no_such_file(self, fd: int) -> int:
-            return -EINVAL if fd < 0 else -EBADF
+        async def no_such_file(self, fd: int) -> int:
+            # Users of a container are looked for before the file is.
+            return -EINVAL if fd < 0 or await self.container_users.get() else -EBADF
 
         def not_a_container(self) -> int:
             return -EINVAL

@@ -80,9 +80,16 @@ class VfioCalls(FileCalls):
         fd = struct.unpack_from("<i", data)[0]
         found = state.processes[op.process].fds.get(fd)
         if found is None:
-            error = -EINVAL if self.rules.bad_fd_invalid and fd < 0 else -EBADF
+            if self.rules.bad_fd_invalid and fd >= 0:
+                return [(state, ("not_found", files))]
+            error = -EINVAL if self.rules.bad_fd_invalid else -EBADF
             return self.answered(state, files, Answer(error, data))
         return [(self.held(state, found), ("set_container", (found, *files)))]
+
+    def not_found(self, state: State, op: Operation, files: tuple[int, ...]) -> Steps:
+        """SET_CONTAINER of what is not open: a group that is in a container does not get that far."""
+        inside = state.groups[state.files[files[0]].target].container is not None
+        return self.answered(state, files, Answer(-EINVAL if inside else -EBADF, op.args[3]))
 
     def set_container(self, state: State, op: Operation, files: tuple[int, ...]) -> Steps:
         """SET_CONTAINER: let the group join."""

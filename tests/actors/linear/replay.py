@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from actors.linear.model import Model, Operation, Unmodelled
 from actors.linear.rules import rules_of
 from actors.program import Program, Step, VectorFile
 from actors.runtime.errors import TaskKilled
+from tests.conformance.lab import Lab
 
 
 class Replayed(NamedTuple):
@@ -31,7 +33,7 @@ class Replayed(NamedTuple):
 class ModelMachine:
     """What ``Execution`` needs of a machine."""
 
-    def __init__(self, program: Program, slugs: tuple[str, ...]) -> None:
+    def __init__(self, program: Program, slugs: Iterable[str]) -> None:
         self.spec = program.machine
         self.page_size = self.spec.page_size
         self.memory = SimpleNamespace(page_shift=self.page_size.bit_length() - 1)
@@ -89,6 +91,15 @@ def run(body: Any) -> Any:
     except StopIteration as end:
         return end.value
     raise AssertionError("the model never waits")
+
+
+def twins(kernel: str = "v6.12") -> tuple[Lab, Execution]:
+    """A machine, and the model in its place, each with one process."""
+    lab = Lab(kernel, groups=1)
+    model = ModelMachine(Program("x"), lab.machine.world.kernel.slugs)
+    execution = Execution(model)  # type: ignore[arg-type]
+    run(execution.start())
+    return lab, execution
 
 
 def replay_file(file: VectorFile) -> Replayed:

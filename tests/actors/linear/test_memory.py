@@ -6,24 +6,13 @@ from random import Random
 
 import pytest
 
-from actors.execute.steps import Execution
 from actors.linear.model import Unmodelled
 from actors.linear.rules import rules_of
 from actors.program import Step, read_step
-from actors.program.values import MachineSpec, Program
-from tests.actors.linear.replay import ModelMachine, run
-from tests.conformance.lab import Lab
+from actors.program.values import MachineSpec
+from tests.actors.linear.replay import run, twins
 
 ADVICE = ("dontneed", "dontfork", "dofork", "willneed", "mergeable", "dontdump", "free", 99, -1)
-
-
-def twins(kernel: str = "v6.12") -> tuple[Lab, Execution]:
-    """A machine, and the model in its place, each with one process."""
-    lab = Lab(kernel, groups=1)
-    model = ModelMachine(Program("x", machine=MachineSpec()), lab.machine.world.kernel.slugs)  # type: ignore[arg-type]
-    execution = Execution(model)  # type: ignore[arg-type]
-    run(execution.start())
-    return lab, execution
 
 
 def drawn(random: Random) -> Step:
