@@ -18,9 +18,8 @@ Everything pickles, and a copy goes on exactly as the original does.
 
 from __future__ import annotations
 
-from hw.bridge import OPAL_PARAMETER, OPAL_SUCCESS, PAGE_SHIFTS, WINDOW1_START, Fault, Pe, Phb, Translation
+from hw.bridge import WINDOW1_START, Pe, Phb
 from hw.device import Device, DmaHit, DmaReport
-from hw.eeh import TRANSITIONS, EehOp, PeState
 from hw.errors import (
     BadGeometry,
     EntryOutsideTable,
@@ -36,54 +35,15 @@ from hw.errors import (
     ReferenceUnderflow,
     UseOfFreedFrame,
 )
-from hw.geometry import MAX_LEVELS, TableGeometry, shift_left, table_geometry, table_size_bytes
-from hw.levels import Level
+from hw.geometry import shift_left, table_geometry, table_size_bytes
 from hw.memory import PhysicalMemory
-from hw.pagetable import PageTable, Pinned
-from hw.tce import (
-    BIDIRECTIONAL,
-    NONE,
-    READ,
-    TCE_PCI_READ,
-    TCE_PCI_WRITE,
-    WRITE,
-    Cleared,
-    LiveEntries,
-    TceTable,
-)
-from hw.units import (
-    GIB,
-    KIB,
-    MIB,
-    TIB,
-    U64,
-    Hpa,
-    Ioba,
-    Pfn,
-    Ua,
-    align_down,
-    align_up,
-    is_aligned,
-    is_power_of_two,
-    low_bit_shift,
-)
+from hw.pagetable import PageTable
+from hw.tce import BIDIRECTIONAL, NONE, WRITE, Cleared, TceTable
+from hw.units import Ua, low_bit_shift
 
 __all__ = [
     "BIDIRECTIONAL",
-    "GIB",
-    "KIB",
-    "MAX_LEVELS",
-    "MIB",
     "NONE",
-    "OPAL_PARAMETER",
-    "OPAL_SUCCESS",
-    "PAGE_SHIFTS",
-    "READ",
-    "TCE_PCI_READ",
-    "TCE_PCI_WRITE",
-    "TIB",
-    "TRANSITIONS",
-    "U64",
     "WINDOW1_START",
     "WRITE",
     "BadGeometry",
@@ -91,16 +51,10 @@ __all__ = [
     "Device",
     "DmaHit",
     "DmaReport",
-    "EehOp",
     "EntryOutsideTable",
-    "Fault",
     "FreeOfPinnedFrame",
     "HardwareError",
-    "Hpa",
-    "Ioba",
-    "Level",
     "LevelMissing",
-    "LiveEntries",
     "MisalignedAddress",
     "NoSuchFrame",
     "NoView",
@@ -108,22 +62,13 @@ __all__ = [
     "PageAlreadyMapped",
     "PageTable",
     "Pe",
-    "PeState",
-    "Pfn",
     "Phb",
     "PhysicalMemory",
     "PinUnderflow",
-    "Pinned",
     "ReferenceUnderflow",
-    "TableGeometry",
     "TceTable",
-    "Translation",
     "Ua",
     "UseOfFreedFrame",
-    "align_down",
-    "align_up",
-    "is_aligned",
-    "is_power_of_two",
     "low_bit_shift",
     "shift_left",
     "table_geometry",

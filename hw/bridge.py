@@ -155,15 +155,6 @@ class Pe:
         """Return `(window, entry index, TCE)` of every cached translation, oldest first in each window."""
         return [(num, *item) for num, cache in enumerate(self._cache) for item in cache.items()]
 
-    def stale_entries(self) -> list[tuple[int, int, int]]:
-        """Return those of `cached` that the table no longer agrees with."""
-        found = []
-        for num, index, tce in self.cached:
-            table = self.windows[num]
-            if table is None or table.raw(index) != tce:
-                found.append((num, index, tce))
-        return found
-
     def entry_of(self, ioba: int) -> tuple[TceTable, int] | None:
         """Return table and index of the entry that translates a bus address, None without one."""
         num = 1 if ioba >= WINDOW1_START else 0

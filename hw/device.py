@@ -4,8 +4,7 @@ The real thing is a network card or an accelerator under the control of a guest,
 to be quiet. What its accesses meet is reported, not raised: data that lands in a freed frame, or in one that
 belongs to someone else by now, is what a wrong teardown order does to a real machine.
 
-Simplified: one access is one requester and happens page by page in ascending order; no data is carried, only
-who wrote which frame last.
+Simplified: one access is one requester and happens page by page in ascending order; no data is carried.
 """
 
 from __future__ import annotations
@@ -57,36 +56,18 @@ class Device:
     """One function behind a PE.
 
     Args:
-        name: how it appears as a writer of frames.
         pe: the PE it belongs to.
     """
 
-    __slots__ = ("name", "pe")
+    __slots__ = ("pe",)
 
-    def __init__(self, name: str, pe: Pe) -> None:
-        self.name = name
+    def __init__(self, pe: Pe) -> None:
         self.pe = pe
-
-    def dma(self, ioba: int, size: int, write: bool) -> DmaReport:
-        """Read or write `size` bytes from a bus address on, page by page; stop at the first fault.
-
-        A fault freezes the PE; a frozen PE moves nothing.
-
-        Args:
-            ioba: bus address of the first byte.
-            size: bytes.
-            write: memory is written; otherwise read.
-
-        Returns:
-            What was touched and where it stopped.
-        """
-        report = DmaReport(0, False, None, [])
-        while report.fault is None and report.completed < size:
-            report = self.go_on(report, ioba, size, write)
-        return report
 
     def go_on(self, report: DmaReport, ioba: int, size: int, write: bool) -> DmaReport:
         """Make the next page's share of an access: its translation and the transfer, which nothing divides.
+
+        The first fault ends the access and freezes the PE; a frozen PE moves nothing.
 
         Args:
             report: what became of the access so far; not completed, and without a fault. Its list of hits
@@ -102,7 +83,7 @@ class Device:
         if isinstance(there, Fault):
             self.pe.freeze()
             return DmaReport(report.completed, True, there.reason, report.hits)
-        report.hits.append(self._touch(there, at, write))
+        report.hits.append(self._hit(there, at, write))
         moved = min(self._left_in_page(there, at), size - report.completed)
         return report._replace(completed=report.completed + moved)
 
@@ -118,9 +99,7 @@ class Device:
             left = min(left, iommu_page - (ioba & (iommu_page - 1)))
         return left
 
-    def _touch(self, there: Translation, ioba: int, write: bool) -> DmaHit:
+    def _hit(self, there: Translation, ioba: int, write: bool) -> DmaHit:
         memory, pfn = self.pe.memory, self._pfn(there)
-        freed = memory.is_free(pfn)
-        if not freed:
-            memory.touch(pfn, write, self.name)
-        return DmaHit(pfn, ioba, write, memory.owner(pfn), memory.pins(pfn), there.stale, freed)
+        owner, pins, freed = memory.owner(pfn), memory.pins(pfn), memory.is_free(pfn)
+        return DmaHit(pfn, ioba, write, owner, pins, there.stale, freed)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from hw.errors import EntryOutsideTable, LevelMissing, NoView
-from hw.geometry import TCE_BYTES, TableGeometry
-from hw.levels import Level, LevelMap
+from hw.geometry import TableGeometry
+from hw.levels import LevelMap
 from hw.sparse import SparseWords
 
 
@@ -48,6 +48,17 @@ class LeveledTable:
         self._view_levels: LevelMap | None = None
         if with_view:
             self.allocate_view()
+
+    # -- the table itself ---------------------------------------------------------------------------------
+
+    def check_run(self, index: int, count: int) -> None:
+        """Have the hardware notice a run of entries that is not all inside the table.
+
+        Raises:
+            EntryOutsideTable: the run begins before the table, or ends behind it.
+        """
+        if index < 0 or count < 0 or index + count > self.it_size:
+            raise EntryOutsideTable(index, count, self.it_size)
 
     # -- the userspace view -------------------------------------------------------------------------------
 
@@ -101,15 +112,11 @@ class LeveledTable:
         Raises:
             EntryOutsideTable, LevelMissing, NoView: as `set_ua`; nothing changed.
         """
-        self._check_run(index, count)
+        self.check_run(index, count)
         if self._view is None:
             raise NoView
         self._check_levels(self._view_levels, index, count, view=True)
         self._view.ramp(index, count, first_ua, 1 << self.it_page_shift)
-
-    def view_present(self, index: int) -> bool:
-        """Tell whether an entry has a place in the view: a view is there and so is its level."""
-        return self._view is not None and self.view_level_present(index)
 
     @property
     def view_count(self) -> int:
@@ -117,10 +124,6 @@ class LeveledTable:
         return 0 if self._view is None else self._view.count
 
     # -- levels -------------------------------------------------------------------------------------------
-
-    def level_present(self, index: int) -> bool:
-        """Tell whether every level on the walk to an entry is installed."""
-        return self._levels is None or index >> self._levels.bits in self._levels.leaves
 
     def view_level_present(self, index: int) -> bool:
         """Tell whether every level of the view on the walk to an entry is installed."""
@@ -134,18 +137,12 @@ class LeveledTable:
         levels = self._view_levels if view else self._levels
         return 0 if levels is None else levels.missing_depth(index)
 
-    def new_level(self) -> Level:
-        """Return a fresh empty level that is in no table yet; dropping it needs no call."""
-        return Level(TCE_BYTES * self.it_level_size)
-
-    def install_level(self, index: int, level: Level, depth: int | None = None) -> int:
-        """Store a fresh level into the walk to an entry, over whatever is there.
+    def install_level(self, index: int, depth: int) -> int:
+        """Store a fresh, empty level into the walk to an entry, over whatever is there.
 
         Args:
             index: an entry below the level.
-            level: from `new_level`.
-            depth: where; by default the first missing depth, or the lowest level when none is missing. A
-                CPU that saw the slot empty, and was overtaken, passes the depth it saw.
+            depth: where. A CPU that saw the slot empty, and was overtaken, passes the depth it saw.
 
         Returns:
             How many TCEs were lost with the level that had been there.
@@ -154,15 +151,15 @@ class LeveledTable:
         """
         if self._levels is None:
             raise ValueError("all levels of this table are there from the start")
-        return self._install(self._levels, self._tces, index, depth)
+        return self._tces.wipe(*self._levels.install(index, depth))
 
-    def install_view_level(self, index: int, level: Level, depth: int | None = None) -> int:
+    def install_view_level(self, index: int, depth: int) -> int:
         """Store a fresh level into the view; as `install_level`, returns how many addresses were lost."""
         if self._view is None:
             raise NoView
         if self._view_levels is None:
             raise ValueError("all levels of this view are there from the start")
-        return self._install(self._view_levels, self._view, index, depth)
+        return self._view.wipe(*self._view_levels.install(index, depth))
 
     def ensure_levels(self, index: int, count: int) -> int:
         """Install every missing level, of the table and of its view, under a run of entries.
@@ -173,13 +170,9 @@ class LeveledTable:
         Raises:
             EntryOutsideTable: the run goes beyond the table; nothing changed.
         """
-        self._check_run(index, count)
+        self.check_run(index, count)
         both = (self._levels, self._view_levels)
         return sum(levels.ensure(index, count) for levels in both if levels is not None) if count else 0
-
-    def levels_installed(self) -> int:
-        """Return how many levels were installed on demand, in the table and in its view."""
-        return sum(levels.installed() for levels in (self._levels, self._view_levels) if levels is not None)
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -187,16 +180,6 @@ class LeveledTable:
         if not self.on_demand:
             return None
         return LevelMap(self.it_level_size.bit_length() - 1, self.it_indirect_levels + 1)
-
-    @staticmethod
-    def _install(levels: LevelMap, words: SparseWords, index: int, depth: int | None) -> int:
-        if depth is None:
-            depth = levels.missing_depth(index) or levels.lowest_depth
-        return words.wipe(*levels.install(index, depth))
-
-    def _check_run(self, index: int, count: int) -> None:
-        if index < 0 or count < 0 or index + count > self.it_size:
-            raise EntryOutsideTable(index, count, self.it_size)
 
     @staticmethod
     def _check_levels(levels: LevelMap | None, index: int, count: int, view: bool) -> None:

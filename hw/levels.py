@@ -8,19 +8,6 @@ kernel's matter, this module only does what the last store into the upper entry 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One freshly allocated, empty level that is in no table yet.
-
-    Attributes:
-        size_bytes: memory it takes.
-    """
-
-    size_bytes: int
-
 
 class LevelMap:
     """The levels below the top of one table, none present at first.
@@ -38,11 +25,6 @@ class LevelMap:
         self.bits = bits
         self._present: list[set[int]] = [set() for _ in range(levels - 1)]
         self.leaves: set[int] = self._present[-1]
-
-    @property
-    def lowest_depth(self) -> int:
-        """Depth of the levels that hold TCEs."""
-        return len(self._present)
 
     def missing_depth(self, index: int) -> int:
         """Return the depth of the first level missing on the walk to `index`, 0 when none is."""
@@ -82,10 +64,6 @@ class LevelMap:
             if key not in self.leaves:
                 return max(first, key << self.bits)
         return None
-
-    def installed(self) -> int:
-        """Return how many levels are present, the top not counted."""
-        return sum(map(len, self._present))
 
     def _shift(self, depth: int) -> int:
         return self.bits * (len(self._present) + 1 - depth)

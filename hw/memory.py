@@ -7,12 +7,12 @@ reference dropped that a pin needs, no use of a free frame.
 
 Simplified: huge pages keep references and pins for each base page instead of for the whole, so that the
 same checks hold inside them; the page returns to its pool when the last of them goes. Memory is not moved,
-swapped or reclaimed, and contents of frames are not kept, only who wrote last.
+swapped or reclaimed, and contents of frames are not kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,12 @@ class PhysicalMemory(Ram):
     Attributes:
         pinned_pages: sum of the pins of all frames.
         pins_by_holder: holder -> pins; a holder without pins is not in it.
+        on_allocate: called with frames that are handed out, uint32, shape (n,); None when nobody asks.
 
     Kernel: include/linux/mm.h and mm/gup.c for references and pins, mm/hugetlb.c for the pools
     """
 
-    __slots__ = ("pinned_pages", "pins_by_holder")
+    __slots__ = ("on_allocate", "pinned_pages", "pins_by_holder")
 
     def __init__(
         self, size_bytes: int, page_size: int, hugepages: Mapping[int, int] = NO_POOLS, cma_bytes: int = 0
@@ -52,6 +53,7 @@ class PhysicalMemory(Ram):
         super().__init__(size_bytes, page_size, hugepages, cma_bytes)
         self.pinned_pages = 0
         self.pins_by_holder: dict[str, int] = {}
+        self.on_allocate: Callable[[NDArray[np.uint32]], None] | None = None
 
     # -- allocation ---------------------------------------------------------------------------------------
 
@@ -69,7 +71,10 @@ class PhysicalMemory(Ram):
         Raises:
             OutOfFrames: fewer are free there; nothing was taken.
         """
-        return (self._cma if cma else self._base).take(count, self._owner_id(owner))
+        pfns = (self._cma if cma else self._base).take(count, self._owner_id(owner))
+        if self.on_allocate is not None:
+            self.on_allocate(pfns)
+        return pfns
 
     def allocate_huge(self, shift: int, owner: str) -> Pfn:
         """Take one huge page, one reference on each of its base pages; it is contiguous and aligned.
@@ -86,6 +91,8 @@ class PhysicalMemory(Ram):
         pfn = pool.free.pop()
         pool.zone.occupy(pfn, pool.pages_each, self._owner_id(owner))
         pool.alive[pfn] = pool.pages_each
+        if self.on_allocate is not None:
+            self.on_allocate(np.arange(pfn, pfn + pool.pages_each, dtype=np.uint32))
         return Pfn(pfn)
 
     # -- references and pins ------------------------------------------------------------------------------
@@ -206,17 +213,6 @@ class PhysicalMemory(Ram):
                 raise UseOfFreedFrame(int(part[int(free.argmax())]), "marked dirty")
             zone.tags[at_all] |= np.uint16(DIRTY)
 
-    def touch(self, pfn: int, write: bool, by: str) -> None:
-        """Let a device or CPU access a frame; a write is remembered for `last_writer`.
-
-        Raises:
-            UseOfFreedFrame: the frame is free.
-            NoSuchFrame: there is no memory there.
-        """
-        self._used(pfn, f"{'written' if write else 'read'} by {by}")
-        if write:
-            self._writers[pfn] = by
-
     # -- inside -------------------------------------------------------------------------------------------
 
     def _put_one(self, zone: Zone, pfn: int, at: int) -> None:
@@ -229,7 +225,6 @@ class PhysicalMemory(Ram):
             zone.own()
         zone.references[at] = references - 1
         if references == 1:
-            self._writers.pop(pfn, None)
             if zone.shift == self.page_shift:
                 zone.push_one(pfn)
             else:
@@ -239,20 +234,10 @@ class PhysicalMemory(Ram):
         """Make frames without references available again."""
         if freed is None:
             return
-        if self._writers:
-            self._forget_writers(freed)
         if zone.shift == self.page_shift:
             zone.push(freed)
         else:
             self._pools[zone.shift].release(freed.tolist())
-
-    def _forget_writers(self, freed: AnyPfns) -> None:
-        if len(freed) < len(self._writers):
-            for pfn in freed.tolist():
-                self._writers.pop(pfn, None)
-            return
-        for pfn in [pfn for pfn in self._writers if self.is_free(pfn)]:
-            del self._writers[pfn]
 
     def _check_held(self, count: int, holder: str) -> None:
         held = self.pins_by_holder.get(holder, 0)

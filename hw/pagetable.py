@@ -11,7 +11,6 @@ The table takes no references, its owner does, except that `pin` pins what it fi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +28,6 @@ _FLAGS = np.uint32(7)
 _PFN_SHIFT = np.uint32(3)
 
 
-class Pinned(NamedTuple):
-    """What `PageTable.pin` achieved.
-
-    Attributes:
-        pfns: frames pinned, uint32, shape (n,): the pages before the first one that could not be.
-        fault: None when all were; else what is wrong with the first one left out: nothing there (or not
-            readable), or not writable.
-    """
-
-    pfns: NDArray[np.uint32]
-    fault: Literal["absent", "read-only"] | None
-
-
 class PageTable:
     """One address space, empty at first.
 
@@ -54,11 +40,6 @@ class PageTable:
     def __init__(self, memory: PhysicalMemory) -> None:
         self._memory = memory
         self._entries = SparseWords(np.uint32)
-
-    @property
-    def mapped_pages(self) -> int:
-        """Pages that have a frame."""
-        return self._entries.count
 
     def map(self, first_page: int, pfns: Pfns, writable: bool) -> None:
         """Put frames behind a run of pages, readable, in order.
@@ -118,7 +99,7 @@ class PageTable:
         if page < end:
             yield page, end - page
 
-    def pin(self, first_page: int, count: int, write: bool, holder: str) -> Pinned:
+    def pin(self, first_page: int, count: int, write: bool, holder: str) -> Pfns:
         """Pin the frames behind a run of pages, up to the first page that cannot be.
 
         Args:
@@ -128,37 +109,27 @@ class PageTable:
             holder: who pins.
 
         Returns:
-            The frames, now pinned for `holder`, and why there are not `count` of them.
+            The frames, now pinned for `holder`, uint32, shape (n,): those of the pages before the first one
+            that could not be, because nothing is there, or it may not be read or (with `write`) written.
         """
         if count == 1:
             return self._pin_one(first_page, write, holder)
         need = np.uint32(PRESENT | READABLE | (WRITABLE if write else 0))
         found: list[Pfns] = []
-        fault: Literal["absent", "read-only"] | None = None
         for key, start, stop, _ in segments(first_page, count):
             chunk = self._entries.chunk(key)
             if chunk is None:
-                fault = "absent"
                 break
             part = chunk[start:stop]
             good = part & need == need
             if good.all():
                 found.append(part >> _PFN_SHIFT)
                 continue
-            bad = int(good.argmin())
-            found.append(part[:bad] >> _PFN_SHIFT)
-            fault = "read-only" if int(part[bad]) & READABLE else "absent"
+            found.append(part[: int(good.argmin())] >> _PFN_SHIFT)
             break
         pfns = np.concatenate(found) if found else np.empty(0, np.uint32)
         self._memory.pin(pfns, holder)
-        return Pinned(pfns, fault)
-
-    def entries(self) -> Iterator[tuple[int, Pfns, NDArray[np.bool_]]]:
-        """Yield `(first page, frames, writable)` of all mapped pages: for fork.
-
-        As `runs` of the whole address space.
-        """
-        return self.runs(0, 1 << 64)
+        return pfns
 
     def runs(self, first_page: int, count: int) -> Iterator[tuple[int, Pfns, NDArray[np.bool_]]]:
         """Yield `(first page, frames, writable)` of the mapped pages of a range, ascending.
@@ -172,11 +143,9 @@ class PageTable:
             for run, part in zip(np.split(pages, edges), np.split(words, edges), strict=True):
                 yield int(run[0]), part >> _PFN_SHIFT, part & np.uint32(WRITABLE) != 0
 
-    def _pin_one(self, page: int, write: bool, holder: str) -> Pinned:
+    def _pin_one(self, page: int, write: bool, holder: str) -> Pfns:
         entry = self._entries.get(page)
-        if not entry & READABLE:
-            return Pinned(np.empty(0, np.uint32), "absent")
-        if write and not entry & WRITABLE:
-            return Pinned(np.empty(0, np.uint32), "read-only")
+        if not entry & READABLE or (write and not entry & WRITABLE):
+            return np.empty(0, np.uint32)
         self._memory.pin(entry >> 3, holder)
-        return Pinned(np.array([entry >> 3], np.uint32), None)
+        return np.array([entry >> 3], np.uint32)

@@ -1,4 +1,4 @@
-"""What frames a machine has, and what is known about each: zones, huge page pools, CMA, who wrote last.
+"""What frames a machine has, and what is known about each: zones, huge page pools, CMA.
 
 Frame numbers start at 256 (the block below holds the kernel itself): base pages first, then CMA, then
 the huge page pools, each naturally aligned.
@@ -44,7 +44,7 @@ class Ram:
     """
 
     __slots__ = (
-        "_base", "_base_stop", "_cma", "_owner_ids", "_owners", "_pools", "_writers", "_zones", "page_shift",
+        "_base", "_base_stop", "_cma", "_owner_ids", "_owners", "_pools", "_zones", "page_shift",
         "page_size", "size_bytes",
     )  # fmt: skip
 
@@ -58,7 +58,6 @@ class Ram:
         self.size_bytes = size_bytes
         self._owners: list[str | None] = [None]
         self._owner_ids: dict[str, int] = {}
-        self._writers: dict[int, str] = {}
         cma_frames = cma_bytes >> self.page_shift
         huge_bytes = sum(count << shift for shift, count in hugepages.items())
         base_frames = (size_bytes - huge_bytes >> self.page_shift) - cma_frames
@@ -137,11 +136,9 @@ class Ram:
 
     def owner(self, pfn: int) -> str | None:
         """Return who allocated a frame, None when it is free."""
-        return self._owners[self._tag(pfn) & OWNER]
-
-    def is_dirty(self, pfn: int) -> bool:
-        """Tell whether a frame was marked dirty since it was allocated."""
-        return bool(self._tag(pfn) & DIRTY)
+        zone = self._zone(pfn)
+        at = zone.position(pfn)
+        return self._owners[zone.tags[at] & OWNER] if at >= 0 and zone.references[at] else None
 
     def clean(self, pfns: AnyPfns) -> NDArray[np.bool_]:
         """Tell for each frame whether it is in use and was not marked dirty, bool, shape as `pfns`."""
@@ -151,10 +148,6 @@ class Ram:
             at = pfns[inside].astype(np.intp) - zone.start
             clean[inside] = (zone.references[at] > 0) & (zone.tags[at] & DIRTY == 0)
         return clean
-
-    def last_writer(self, pfn: int) -> str | None:
-        """Return who wrote a frame last since it was allocated, None when nobody did."""
-        return self._writers.get(pfn)
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -184,12 +177,6 @@ class Ram:
         if zone.borrowed:
             zone.own()
         return zone, at
-
-    def _tag(self, pfn: int) -> int:
-        """Return owner number and dirty bit of a frame, 0 when it is free."""
-        zone = self._zone(pfn)
-        at = zone.position(pfn)
-        return int(zone.tags[at]) if at >= 0 and zone.references[at] else 0
 
     def _batches(self, pfns: Any) -> Iterator[tuple[Zone, AnyPfns]]:
         """Cut an array into batches that each lie in one zone, to bound temporary memory."""

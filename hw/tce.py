@@ -177,7 +177,7 @@ class TceTable(LeveledTable):
             ValueError: `perm` is NONE; clearing is `clear`.
         """
         count = len(hpas)
-        self._check_run(index, count)
+        self.check_run(index, count)
         if not perm:
             raise ValueError("a run is cleared with clear()")
         if count and int(np.bitwise_or.reduce(hpas)) & self._page_mask:
@@ -198,7 +198,7 @@ class TceTable(LeveledTable):
         Raises:
             EntryOutsideTable: the run goes beyond the table; nothing changed.
         """
-        self._check_run(index, count)
+        self.check_run(index, count)
         if count == 1:
             return self._clear_one(index)
         indices: list[NDArray[Any]] = [np.empty(0, np.int64)]

@@ -1,8 +1,8 @@
 """Addresses, page numbers and sizes of the emulated machine.
 
-The real things are 64-bit registers and buses; here they are Python integers with distinct static types, so
-that a bus address cannot be handed where a physical address is wanted. Nothing is left out but the width:
-keep a result within 64 bits with `U64`.
+The real things are 64-bit registers and buses; here they are Python integers. Userspace addresses and frame
+numbers have distinct static types, so that one cannot be handed where the other is wanted. Nothing is left
+out but the width: keep a result within 64 bits with `U64`.
 """
 
 from __future__ import annotations
@@ -12,37 +12,18 @@ from typing import NewType
 Ua = NewType("Ua", int)
 """A userspace (effective) address in bytes."""
 
-Hpa = NewType("Hpa", int)
-"""A host physical (real) address in bytes."""
-
-Ioba = NewType("Ioba", int)
-"""An address on the I/O bus in bytes, as a device puts it on the bus."""
-
 Pfn = NewType("Pfn", int)
 """A page frame number: a real address shifted right by the kernel's page shift."""
 
 U64 = (1 << 64) - 1
 """Mask of a 64-bit register."""
 
-KIB = 1 << 10
-MIB = 1 << 20
 GIB = 1 << 30
-TIB = 1 << 40
-
-
-def align_down(value: int, alignment: int) -> int:
-    """Round `value` down to a multiple of `alignment` (a power of two)."""
-    return value & -alignment
 
 
 def align_up(value: int, alignment: int) -> int:
     """Round `value` up to a multiple of `alignment` (a power of two); the result may need a 65th bit."""
     return (value + alignment - 1) & -alignment
-
-
-def is_aligned(value: int, alignment: int) -> bool:
-    """Tell whether `value` is a multiple of `alignment` (a power of two)."""
-    return value & (alignment - 1) == 0
 
 
 def is_power_of_two(value: int) -> bool:

@@ -59,7 +59,7 @@ class Group(Actor):
         self.index = index
         self.pe = Pe(index, phb, world.memory, dma32_window_size)
         self.device_name = device_name(index)
-        self.device = Device(self.device_name, self.pe)
+        self.device = Device(self.pe)
         self.host_table = self.make_host_table(dma32_window_size)
         self.host_table.name = f"{self.id}.host_table"
         self.pe.set_window(0, self.host_table)

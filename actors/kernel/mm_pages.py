@@ -167,8 +167,7 @@ class MmPages(MmState):
             self.migrate_out_of_cma(first, usable)
         if self.core.fails("pin_user_pages"):
             usable = self.core.choose("pin_user_pages", usable) if usable else 0
-        pinned = self.page_table.pin(first, usable, True, holder)
-        return pinned.pfns
+        return self.page_table.pin(first, usable, True, holder)
 
     def migrate_out_of_cma(self, first: int, count: int) -> None:
         """Move pages out of CMA areas before they are pinned for long. Kernel: mm/gup.c."""
@@ -202,8 +201,8 @@ class MmPages(MmState):
             self.may_share_pages = True
             return self.world.new_mm(comm, holder, self._image()).id
 
-        vmas = [vma for vma in self.vmas if not vma.dontfork]
     def _image(self) -> MmImage:
+        vmas = [vma for vma in self.vmas if not vma.dontfork]
         pages = tuple(
             (page, pfns)
             for vma in vmas

@@ -106,7 +106,8 @@ class Client:
             "regions": [(r.name, r.ua, r.used.value, r.mapped.value) for r in mm.regions.values()],
             "locked_vm": mm.locked_vm.value,
             "pins": dict(memory.pins_by_holder),
-            "frames": [(memory.pins(f), memory.references(f), memory.is_dirty(f)) for f in frames.tolist()],
+            "frames": [(memory.pins(f), memory.references(f)) for f in frames.tolist()],
+            "clean": memory.clean(frames).tolist(),
             "misuses": self.machine.world.misuses,
         }
 

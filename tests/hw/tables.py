@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from hw import MIB, TceTable, table_geometry
+from hw import TceTable, table_geometry
+
+MIB, TIB = 1 << 20, 1 << 40
 
 
 def make(

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hw import GIB, MIB, READ, WRITE, PageTable, PhysicalMemory, TceTable, table_geometry
+from hw import WRITE, PageTable, PhysicalMemory, TceTable, table_geometry
+from hw.tce import READ
+from hw.units import GIB
+from tests.hw.tables import MIB
 
 PAGES = 1 << 18
 
@@ -65,7 +68,7 @@ def test_everything_about_a_guest_page_but_its_region() -> None:
         )
         space = PageTable(memory)
         space.map(0, memory.allocate(PAGES, "a"), True)
-        hpas = space.pin(0, PAGES, True, "r").pfns.astype(np.uint64) << np.uint64(12)
+        hpas = space.pin(0, PAGES, True, "r").astype(np.uint64) << np.uint64(12)
         table.ensure_levels(0, PAGES)
         table.store(0, hpas, WRITE)
         table.set_uas(0, 1 << 32, PAGES)
@@ -79,7 +82,7 @@ def test_a_small_machine_is_a_small_snapshot() -> None:
     table = TceTable(table_geometry(65536, 16, 2 * GIB, 1), 16, 0, False, True, 0)
     space = PageTable(memory)
     space.map(0x1000, memory.allocate(64, "a"), True)
-    table.store(0, space.pin(0x1000, 64, True, "r").pfns.astype(np.uint64) << np.uint64(16), WRITE)
+    table.store(0, space.pin(0x1000, 64, True, "r").astype(np.uint64) << np.uint64(16), WRITE)
     table.set_uas(0, 1 << 28, 64)
     assert len(pickle.dumps((memory, space, table), 5)) < 60_000
 

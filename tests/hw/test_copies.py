@@ -84,7 +84,8 @@ CHANGES: dict[str, Callable[[PhysicalMemory, Any], object]] = {
 def facts(memory: PhysicalMemory) -> Any:
     frames = range(256, 256 + 512)
     return (
-        [(memory.references(f), memory.pins(f), memory.owner(f), memory.is_dirty(f)) for f in frames],
+        [(memory.references(f), memory.pins(f), memory.owner(f)) for f in frames],
+        memory.clean(np.array(frames)).tolist(),
         memory.free_bytes, memory.pinned_pages, dict(memory.pins_by_holder), memory.huge_free(24),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 import pytest
 
-from hw import TRANSITIONS, EehOp, Pe, PeState, Phb, PhysicalMemory
-from hw.eeh import freeze_state
+from hw import Pe, Phb, PhysicalMemory
+from hw.eeh import TRANSITIONS, EehOp, PeState, freeze_state
 
 
 def make() -> Pe:

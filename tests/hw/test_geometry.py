@@ -2,7 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw import GIB, MAX_LEVELS, MIB, TIB, BadGeometry, shift_left, table_geometry, table_size_bytes
+from hw import BadGeometry, shift_left, table_geometry, table_size_bytes
+from hw.geometry import MAX_LEVELS
+from hw.units import GIB
+from tests.hw.tables import MIB, TIB
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 

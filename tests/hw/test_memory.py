@@ -6,8 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw import (
-    GIB,
-    MIB,
     FreeOfPinnedFrame,
     NoSuchFrame,
     OutOfFrames,
@@ -16,6 +14,8 @@ from hw import (
     ReferenceUnderflow,
     UseOfFreedFrame,
 )
+from hw.units import GIB
+from tests.hw.tables import MIB
 
 FAR = 5000
 
@@ -215,7 +215,7 @@ class TestMisuse:
             memory.put(frames)
         with pytest.raises(PinUnderflow):
             memory.unpin(frames, "h")
-        assert memory.is_free(4000) and memory.pins(4000) == 0 and not memory.is_dirty(4000)
+        assert memory.is_free(4000) and memory.pins(4000) == 0
 
     def test_no_such_frame(self, scalar: bool) -> None:
         memory, _, _ = self.arrange(scalar)
@@ -275,7 +275,7 @@ def test_counts_agree_with_a_model(acts: list, wide: bool) -> None:
         assert memory.free_bytes == memory.size_bytes - (others + sum(map(bool, references))) * 4096
 
 
-# -- dirt and writers ---------------------------------------------------------------------------------------
+# -- dirt ----------------------------------------------------------------------------------------------------
 
 
 def test_dirty_until_freed() -> None:
@@ -283,27 +283,7 @@ def test_dirty_until_freed() -> None:
     pfns = memory.allocate(3, "a")
     memory.set_dirty(pfns[:2])
     memory.set_dirty(int(pfns[2]))
-    assert all(memory.is_dirty(p) for p in pfns.tolist())
+    assert not memory.clean(pfns).any()
     assert memory.owner(int(pfns[0])) == "a"
     memory.put(pfns)
-    assert not memory.is_dirty(int(pfns[0]))
-    assert not any(memory.is_dirty(p) for p in memory.allocate(3, "b").tolist())
-
-
-@pytest.mark.parametrize("many", [1, 30])
-def test_touch_remembers_the_writer_until_the_frame_is_freed(many: int) -> None:
-    memory = small()
-    pfns = memory.allocate(many, "a")
-    for pfn in pfns.tolist():
-        memory.touch(pfn, False, "nic")
-        assert memory.last_writer(pfn) is None
-        memory.touch(pfn, True, "nic")
-    keep = memory.allocate(1, "a")
-    memory.touch(int(keep[0]), True, "cpu:0")
-    memory.put(pfns)
-    assert memory.last_writer(int(pfns[0])) is None
-    assert memory.last_writer(int(keep[0])) == "cpu:0"
-    with pytest.raises(UseOfFreedFrame, match="written by nic"):
-        memory.touch(int(pfns[0]), True, "nic")
-    with pytest.raises(NoSuchFrame):
-        memory.touch(1 << 28, False, "nic")
+    assert memory.clean(memory.allocate(3, "b")).all()

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw import GIB, MIB, OutOfFrames, PhysicalMemory
+from hw import OutOfFrames, PhysicalMemory
+from hw.units import GIB
+from tests.hw.tables import MIB
 
 
 def test_cma_is_a_part_of_memory() -> None:

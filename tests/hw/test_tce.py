@@ -8,9 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hw import (
     BIDIRECTIONAL,
-    GIB,
     NONE,
-    READ,
     WRITE,
     EntryOutsideTable,
     LevelMissing,
@@ -18,6 +16,8 @@ from hw import (
     TceTable,
     table_geometry,
 )
+from hw.tce import READ
+from hw.units import GIB
 from tests.hw.tables import hpas, make, state
 
 # -- one entry ----------------------------------------------------------------------------------------------
@@ -226,12 +226,12 @@ class TableAgainstDictionary(RuleBasedStateMachine):
     @rule(index=INDEX)
     def install(self, index: int) -> None:
         lost = [i for i in self.tces if i >> 9 == index >> 9]
-        assert self.table.install_level(index, self.table.new_level()) == len(lost)
+        assert self.table.install_level(index, 1) == len(lost)
         for i in lost:
             del self.tces[i]
         self.levels.add(index >> 9)
         if not self.table.view_level_present(index):
-            self.table.install_view_level(index, self.table.new_level())
+            self.table.install_view_level(index, 1)
 
     @rule(index=INDEX, ua=PAGE)
     def set_ua(self, index: int, ua: int) -> None:

@@ -13,7 +13,6 @@ from actors.kernel.container import Container
 from actors.kernel.entries import NO_ENTRY, OldEntry
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.runtime.ops import point
-from hw import Level
 
 SOFT_LOCKUP_ENTRIES = 1 << 28
 """Entries cleared in one go that keep a CPU for about 20 s."""
@@ -236,9 +235,9 @@ class TceLevelRace(Piece):
     invariants = ("J-T6",)
 
     class container(Container):
-        def install_level(self, table: IommuTable, index: int, level: Level, depth: int, view: bool) -> None:
+        def install_level(self, table: IommuTable, index: int, depth: int, view: bool) -> None:
             install = table.hw.install_view_level if view else table.hw.install_level
-            lost = install(index, level, depth)
+            lost = install(index, depth)
             if lost:
                 self.world.misuse(
                     "J-T6", f"{table.name}: {lost} entries lost with the level at {index:#x}", "pnv_tce"
