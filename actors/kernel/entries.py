@@ -222,7 +222,7 @@ class Entries(ContainerState):
             if old.perm:
                 await self.tce_iommu_let_go(container, table, present, old)
             index = present + 1
-        # Only where UNMAP looks at its first page alone (defect 41) can a range end behind the table. What lies
+        # Only where UNMAP looks at its first page alone (defect 41) can a range end behind the table. What is
         # there is reached last.
         table.hw.check_run(first, count)
         await self.kill_after_run(container, table, first, count)
