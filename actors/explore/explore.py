@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any, TypedDict, Unpack
 
@@ -16,14 +17,22 @@ from actors.explore.result import Finding, Report, Result
 from actors.explore.run import Model, Prepared
 from actors.explore.scenario import PreparedScenario
 from actors.explore.shrink import shrink
-from actors.explore.strategies import Abandoned, RandomWalk, Strategy, Trail, find_strategy
+from actors.explore.strategies import (
+    Abandoned,
+    RandomWalk,
+    ReplayDivergence,
+    Strategy,
+    Trail,
+    Unlike,
+    find_strategy,
+)
 from actors.explore.verdicts import OracleMaker
 from actors.kernel.composition import Kernel
 from actors.linear import Linear
 from actors.machine import Scenario
 from actors.program import MachineSpec, Program
 from actors.runtime.core import Chooser
-from actors.runtime.errors import EmulatorError
+from actors.runtime.errors import EmulatorError, ScenarioError
 
 DEFAULT_SCHEDULES = 2_000
 """Orders of a campaign that was given neither a number nor a time."""
@@ -79,12 +88,18 @@ def explore(
         how: oracles, linear, races, faults, budget, spec, name; see :class:`How`.
 
     Raises:
+        ValueError: no order is to be run at all.
+        TypeError: the subject is nothing that can be run.
         UnknownStrategy, UnknownPiece, Conflict: bad names.
         ScenarioError: a mistake of the scenario: it awaits something foreign, or raises an error of its own.
         EmulatorError: a mistake of the emulator, not of the kernel.
         KeyboardInterrupt: whoever wants to keep what was found so far makes a :class:`Campaign`, whose
             :meth:`~Campaign.report` can be asked at any time.
     """
+    if schedules is not None and schedules < 1:
+        raise ValueError(f"schedules: found {schedules}, expected a number from 1 on")
+    if seconds is not None and not 0 <= seconds < inf:
+        raise ValueError(f"seconds: found {seconds}, expected a number from 0 on")
     campaign = campaign_on(subject, kernel, strategy, seed, **how)
     return campaign.shown(campaign.run(schedules, seconds, progress))
 
@@ -225,6 +240,8 @@ class Campaign:
         except Abandoned:
             self.exhausted = not strategy.end(None)
             return None
+        except Unlike as problem:
+            raise self.unsteady(str(problem)) from None
         if not result.ok:
             result = self.confirmed(result)
         self.exhausted = not strategy.end(result)
@@ -250,14 +267,23 @@ class Campaign:
         """Run a failing order again to record its choices.
 
         Raises:
-            EmulatorError: the same decisions do not lead to the same failure.
+            ScenarioError, EmulatorError: the same decisions do not lead to the same failure.
         """
-        again, _ = self.recorded(Trail(self.strategy.trail))
+        try:
+            again, _ = self.recorded(Trail(self.strategy.trail))
+        except ReplayDivergence as problem:
+            raise self.unsteady(str(problem)) from None
         if again.signature != failed.signature or again.steps != failed.steps:
             first = f"{failed.verdict} after {failed.steps} steps ({failed.message})"
             then = f"{again.verdict} after {again.steps} ({again.message})"
-            raise EmulatorError(f"{self.model.name} is not deterministic: {first}, then {then}")
+            raise self.unsteady(f"first {first}, then {then}")
         return again
+
+    def unsteady(self, how: str) -> EmulatorError:
+        """The error for a run that is not the same a second time: of a function it is its author's."""
+        if isinstance(self.model, PreparedScenario):
+            return ScenarioError(f"{self.model.name}: the scenario is not the same in every run: {how}")
+        return EmulatorError(f"{self.model.name} is not deterministic: {how}")
 
     def shortened(self, failure: Result) -> Result:
         """The failing order made small; orders that get much longer than it are not followed to their end."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from hashlib import sha256
 from importlib import import_module
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
+from reprlib import repr as short
 
 import msgspec
 
@@ -22,7 +23,7 @@ from actors.kernel.composition import Kernel
 from actors.machine import Machine, Scenario, foreign, place_of
 from actors.machine.threads import arose_outside
 from actors.program import MachineSpec, Program
-from actors.runtime.errors import EmulatorError, ScenarioError, TaskKilled
+from actors.runtime.errors import BadArgument, EmulatorError, ScenarioError, TaskKilled
 
 
 class NoScenario(ValueError):
@@ -86,7 +87,7 @@ def find_function(name: str) -> Scenario:
         module = import_module(module_name)
     except ImportError as error:
         raise NoScenario(f"{name}: cannot import {module_name!r}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {error}"
         raise NoScenario(f"{name}: cannot import {module_name!r}: {what}") from error
     function = getattr(module, function_name, None)
@@ -96,6 +97,28 @@ def find_function(name: str) -> Scenario:
         raise NoScenario(f"{name}: {module_name} has no async function {function_name!r}{hint}")
     scenario: Scenario = function
     return scenario
+
+
+def expect_scenario(scenario: Scenario, name: str = "") -> None:
+    """Refuse what is no function of one argument, the machine.
+
+    Raises:
+        TypeError: it is nothing that can be called.
+        ScenarioError: it takes other arguments.
+    """
+    if not callable(scenario):
+        raise TypeError(f"found {short(scenario)}, expected a program or an async function of a machine")
+    try:
+        signature(scenario).bind(None)
+    except TypeError:
+        code = getattr(scenario, "__code__", None)
+        place = f"{Path(code.co_filename).name}:{code.co_firstlineno}: " if code is not None else ""
+        takes = str(signature(scenario)).partition(" -> ")[0]
+        called = name or getattr(scenario, "__qualname__", "scenario")
+        wrong = f"found the arguments {takes}, expected one, the machine"
+        raise ScenarioError(f"{called}: {place}{wrong}") from None
+    except ValueError:
+        return
 
 
 class PreparedScenario:
@@ -117,6 +140,7 @@ class PreparedScenario:
         spec: MachineSpec | None = None,
         name: str = "",
     ) -> None:
+        expect_scenario(scenario, name)
         self.scenario = scenario
         self.name = name or getattr(scenario, "__qualname__", "scenario")
         self.kernel = find_kernel(kernel) if isinstance(kernel, str) else kernel
@@ -135,6 +159,9 @@ class PreparedScenario:
             run.conclude()
         except ENDINGS as problem:
             return run.ended(problem)
+        except SystemExit as problem:
+            run.abandon()
+            raise self.mistake(problem) from problem
         except BaseException:
             run.abandon()
             raise
@@ -152,11 +179,13 @@ class PreparedScenario:
         except Exception as problem:
             raise foreign(problem, machine.core) or self.mistake(problem) from problem
 
-    def mistake(self, problem: Exception) -> Exception:
+    def mistake(self, problem: BaseException) -> BaseException:
         """An error that arose in the scenario itself is the scenario's; any other goes on as it is."""
-        if isinstance(problem, ENDINGS) or not arose_outside(problem):
+        own = isinstance(problem, BadArgument) or arose_outside(problem)
+        if isinstance(problem, ENDINGS) or not own:
             return problem
-        what = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(": ")
+        kind = "" if isinstance(problem, BadArgument) else f"{type(problem).__name__}: "
+        what = " ".join(f"{kind}{problem}".split()).rstrip(": ")
         return ScenarioError(f"{self.name}: {place_of(problem)}: {what}")
 
 

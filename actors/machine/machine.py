@@ -14,6 +14,7 @@ from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
 from actors.kernel.failpoints import FAILPOINTS
 from actors.kernel.globals import KernelGlobals
+from actors.machine.arguments import bad, expect_below, expect_unsigned
 from actors.machine.process import CpuHandle, Process
 from actors.machine.threads import Threads
 from actors.program.values import MachineSpec
@@ -21,7 +22,7 @@ from actors.runtime import copies
 from actors.runtime.actor import Actor
 from actors.runtime.copies import Snapshot
 from actors.runtime.core import Core
-from actors.runtime.errors import EmulatorError
+from actors.runtime.errors import BadArgument, EmulatorError
 from actors.runtime.explain import Explanation, explain
 from actors.runtime.free import FreeRuntime
 from actors.runtime.messages import Request
@@ -42,6 +43,25 @@ class Waiting(NamedTuple):
     thread: str
     object: str
     holders: str
+
+
+class NoCpu(BadArgument, IndexError):
+    """The machine has no CPU of that number."""
+
+
+class Cpus(list[CpuHandle]):
+    """The CPUs of a machine, by number."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """One of them, or a slice.
+
+        Raises:
+            NoCpu: there is none of that number; says how many there are.
+        """
+        try:
+            return super().__getitem__(index)
+        except IndexError:
+            raise NoCpu(f"cpus[{index}]: the machine has {len(self)}") from None
 
 
 class Harness(Actor):
@@ -67,7 +87,7 @@ class Machine:
         self.world = world
         self.spec = spec
         self.harness = harness
-        self.cpus = [CpuHandle(self, name) for name in world.cpus]
+        self.cpus: list[CpuHandle] = Cpus(CpuHandle(self, name) for name in world.cpus)
         self.on_reply: Callable[[str, Request[Any], Any], None] | None = None
         self.armed: dict[str, list[int]] = {}
 
@@ -121,6 +141,8 @@ class Machine:
 
     async def dma(self, group: int, iova: int, size: int, write: bool = False) -> DmaReport:
         """Let the device of a group read or write ``size`` bytes at a bus address."""
+        expect_below("dma", len(self.world.group_ids), "group", group=group)
+        expect_unsigned("dma", iova=iova, size=size)
         report: DmaReport = await self.request(self.world.group_ids[group], m.DeviceDma(iova, size, write))
         return report
 
@@ -130,12 +152,12 @@ class Machine:
         """Make a failure point fail once: the ``nth`` time that it is reached from now on, from 1.
 
         Raises:
-            ValueError: there is no such failure point, or ``nth`` is below 1.
+            BadArgument: there is no such failure point, or ``nth`` is below 1.
         """
         if failpoint not in FAILPOINTS:
-            raise ValueError(f"no failure point {failpoint!r}{nearest(failpoint, FAILPOINTS)}")
-        if nth < 1:
-            raise ValueError(f"nth: found {nth}, expected a number from 1 on")
+            raise BadArgument(f"fail: no failure point {failpoint!r}{nearest(str(failpoint), FAILPOINTS)}")
+        if not isinstance(nth, int) or nth < 1:
+            raise bad("fail", "nth", nth, "a number from 1 on")
         self.armed.setdefault(failpoint, []).append(nth)
         self.core.faults = self._fails
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actors.errors import checked
 from actors.kernel import messages as m
 from actors.kernel.mm_iommu import Mm
+from actors.machine.arguments import expect_attributes, expect_unsigned
 from actors.machine.vfio import Container, Group
 from actors.runtime.errors import TaskKilled
 from actors.runtime.messages import Request
@@ -101,23 +102,29 @@ class Process:
         Raises:
             KernelError: -ENOMEM.
         """
+        expect_unsigned("mmap", size=size, huge=huge)
         start = await self.memory_call(m.MmapAnywhere(size, huge or self.machine.memory.page_shift), "mmap")
         return Memory(start, size)
 
     async def munmap(self, memory: Memory) -> None:
         """Unmap a range."""
+        expect_attributes("munmap", ("start", "size"), "memory that mmap has returned", memory=memory)
         await self.memory_call(m.Munmap(memory.start, memory.size), "munmap")
 
     async def touch(self, memory: Memory) -> None:
         """Write to every page of a range."""
+        expect_attributes("touch", ("start", "size"), "memory that mmap has returned", memory=memory)
         await self.memory_call(m.Touch(memory.start, memory.size), "touch")
 
     async def mlock(self, memory: Memory) -> None:
         """Lock a range in memory."""
+        expect_attributes("mlock", ("start", "size"), "memory that mmap has returned", memory=memory)
         await self.memory_call(m.Mlock(memory.start, memory.size), "mlock")
 
     async def limit_memlock(self, limit_bytes: int | None) -> None:
         """Set RLIMIT_MEMLOCK and, so that it binds, give CAP_IPC_LOCK up."""
+        if limit_bytes is not None:
+            expect_unsigned("limit_memlock", limit_bytes=limit_bytes)
         await self.call(m.SetRlimit(limit_bytes))
         await self.call(m.DropCap())
 

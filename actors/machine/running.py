@@ -11,6 +11,7 @@ from msgspec import structs
 
 from actors.kernel.composition import Kernel
 from actors.machine.machine import Machine
+from actors.program.programs import read_machine, write_machine
 from actors.program.values import MachineSpec
 from actors.runtime.explain import explained_on_signal
 from actors.runtime.free import FreeRuntime
@@ -42,8 +43,12 @@ async def open_machine(
         spec: what the machine is made of.
         log: who is told of all that happens, for example an ``actors.trace.MachineLog``.
         changes: fields of :class:`MachineSpec` to differ from ``spec``, for example ``cpus=4``.
+
+    Raises:
+        Refusal: there is no such machine; a ``ValueError`` that names the field.
     """
     whole = structs.replace(spec or MachineSpec(), **changes)
+    read_machine(write_machine(whole))
     try:
         async with trio.open_nursery() as nursery:
             core = FreeRuntime(nursery)

@@ -74,6 +74,10 @@ class ScenarioError(EmulatorError):
     """A scenario has a mistake of its own, or asks for what no run can do; its author has to mend it."""
 
 
+class BadArgument(ValueError):
+    """A method of the machine was called with an argument that it cannot take; the caller's to mend."""
+
+
 class ForeignAwait(ScenarioError):
     """A scenario awaited something that is not the emulator's inside a controlled run.
 

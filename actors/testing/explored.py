@@ -224,7 +224,8 @@ class Explorer:
             write_log(path, log)
         except (OSError, ProgramError) as problem:
             return [f"its log is not kept: {problem}"]
-        return ["look at it:", f"  tcemu draw {shlex.quote(relative(path, self.folder))}"]
+        kept, page = (shlex.quote(relative(file, self.folder)) for file in (path, path.with_suffix(".html")))
+        return ["look at it:", f"  tcemu draw {kept} -o {page}"]
 
     def node(self) -> str:
         """The test as one types it here."""

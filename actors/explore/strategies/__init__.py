@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.explore.strategies.after import After
-from actors.explore.strategies.base import Abandoned, Strategy
+from actors.explore.strategies.base import Abandoned, Strategy, Unlike
 from actors.explore.strategies.bounded import Bounded
 from actors.explore.strategies.dpor import Dpor
 from actors.explore.strategies.pct import Pct
@@ -62,5 +62,6 @@ __all__ = [
     "Surw",
     "Trail",
     "UnknownStrategy",
+    "Unlike",
     "find_strategy",
 ]

@@ -56,6 +56,13 @@ class Abandoned(Exception):
     """Raised by a strategy to give up an order that it has covered already."""
 
 
+class Unlike(Exception):
+    """Raised by a strategy that meets something else where it has been before: a run is not repeatable."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(f"first {expected}, then {actual}")
+
+
 class Sampler:
     """What the strategies have in common that draw by chance and never end by themselves.
 
@@ -89,4 +96,4 @@ class Sampler:
         return True
 
 
-__all__ = ["Abandoned", "Sampler", "Strategy"]
+__all__ = ["Abandoned", "Sampler", "Strategy", "Unlike"]

@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from actors.explore.recorder import option
+from actors.explore.strategies.base import Unlike
 
 if TYPE_CHECKING:
     from actors.explore.result import Result
@@ -59,18 +60,25 @@ class Bounded:
 
     def choose(self, label: str, options: int) -> int:
         """Take the option that this order deviates to, or the calm one."""
-        index = self.wanted.get(len(self.seen), 0)
+        index = self._wanted(options)
         self.seen.append((options, 1))
         self.trail.append(index)
         return index
 
     def pick(self, core: Core) -> Thread:
         """Take the thread that this order deviates to, or the calm one."""
-        thread = option(core, self.wanted.get(len(self.seen), 0))
+        thread = option(core, self._wanted(len(core.ready)))
         cost = 1 if core.current.enabled or not self.preemptions else 0
         self.seen.append((len(core.ready), cost))
         self.trail.append(thread.index)
         return thread
+
+    def _wanted(self, options: int) -> int:
+        """The option to take here, which was there the last time too."""
+        index = self.wanted.get(len(self.seen), 0)
+        if index >= options:
+            raise Unlike(f"more than {index} options at decision {len(self.seen)}", f"{options}")
+        return index
 
     def end(self, result: Result | None) -> bool:
         """Note the children of the order that has ended and turn to the next one."""

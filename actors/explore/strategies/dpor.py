@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from actors.explore.arena import Arena
-from actors.explore.strategies.base import Abandoned
+from actors.explore.strategies.base import Abandoned, Unlike
 from actors.explore.strategies.happens import Event, History
 
 if TYPE_CHECKING:
@@ -98,16 +98,24 @@ class Dpor:
         self.depth = depth + 1
         self.data_at = 0
         if depth < self.known:
-            thread = core.threads[self.path[depth].thread]
+            thread = self._again(core, depth)
         else:
             again = depth < len(self.path)
-            thread = core.threads[self.path[depth].thread] if again else self._extend(core)
+            thread = self._again(core, depth) if again else self._extend(core)
             assert thread.pending is not None
             event = Event(thread.index, thread.pending)
             self.events.append(event)
             self.path[depth].op = event.op
         if len(ready) > 1:
             self.trail.append(thread.index)
+        return thread
+
+    def _again(self, core: Core, depth: int) -> Thread:
+        """The thread that the path says, which can go on here as it could the last time."""
+        thread = core.threads.get(self.path[depth].thread)
+        if thread is None or thread not in core.ready:
+            there = ", ".join(t.name for t in core.ready)
+            raise Unlike(f"thread {self.path[depth].thread} at step {depth}", f"only {there}")
         return thread
 
     def _extend(self, core: Core) -> Thread:
@@ -140,6 +148,8 @@ class Dpor:
             node.taken.append(0)
             node.options.append(options)
         node.options[at] = options
+        if node.taken[at] >= options:
+            raise Unlike(f"more than {node.taken[at]} options of {label!r}", f"{options}")
         self.trail.append(node.taken[at])
         return node.taken[at]
 

@@ -107,12 +107,14 @@ class Trail:
 
     def choose(self, label: str, options: int) -> int:
         """Take the noted option."""
+        if self.at >= len(self.trail):
+            raise ReplayDivergence(self.at, "the end of the run", f"{options} options")
         self.at += 1
         return self.trail[self.at - 1]
 
     def pick(self, core: Core) -> Thread:
         """Take the noted thread."""
-        wanted = self.choose("", 0)
+        wanted = self.choose("", len(core.ready))
         for thread in core.ready:
             if thread.index == wanted:
                 return thread
