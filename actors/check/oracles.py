@@ -28,7 +28,7 @@ from actors.check.view import View
 from actors.check.violation import Violation
 from actors.check.windows import Windows
 from actors.kernel import uapi
-from actors.kernel.messages import Close, ContainerIoctl, Exec, ExitGroup, Ioctl, Kill, Memory, MmIommuFree
+from actors.kernel.messages import Close, ContainerIoctl, Exec, ExitGroup, Ioctl, Kill, MmIommuFree
 from actors.runtime.errors import KernelOops
 from actors.runtime.ops import Call
 
@@ -102,6 +102,9 @@ class Oracles:
         machine.on_reply = self.system_call
         machine.world.on_return = self._note_return
         machine.world.on_dma = self._note_dma
+        if core.controlled:
+            # Where threads run on their own nothing may ever be at rest, so nobody would look at the frames.
+            machine.memory.on_allocate = self._dirty.allocated
         if self._races is not None:
             self._races.attach(core)
 
@@ -109,7 +112,7 @@ class Oracles:
         """Listen no longer."""
         core, machine = self.machine.core, self.machine
         core.lock_watch = core.call_watch = core.on_oops = None
-        machine.on_reply = machine.world.on_return = machine.world.on_dma = None
+        machine.on_reply = machine.world.on_return = machine.world.on_dma = machine.memory.on_allocate = None
         if self._races is not None:
             self._races.detach(core)
 
@@ -207,7 +210,7 @@ class Oracles:
             self._found(violation)
         if self._fresh or self._state != before or self._complained():
             self._fresh = False
-            for violation in list(self._step_invariants(Memory in entered)):
+            for violation in list(self._step_invariants()):
                 self._found(violation)
         alone = len(entered) == 1 or not self.machine.core.controlled
         together = bool(entered) and not any(request in CLOSING for request in entered)
@@ -221,7 +224,7 @@ class Oracles:
         world = self.machine.world
         return self._complaints != (len(world.misuses), len(world.warnings))
 
-    def _step_invariants(self, disturbed: bool) -> Iterator[Violation]:
+    def _step_invariants(self) -> Iterator[Violation]:
         """Everything that holds when nothing is in the middle; what is most telling comes first."""
         view = self.view
         self._unheard()
@@ -232,8 +235,7 @@ class Oracles:
         )
         yield from self._devices.judge_caches()
         if self.machine.core.controlled:
-            # Where threads run on their own nobody knows what has happened to pages since the last time.
-            yield from self._dirty.judge(disturbed)
+            yield from self._dirty.judge()
         yield from self._warnings()
 
     def _unheard(self) -> None:

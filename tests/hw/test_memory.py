@@ -107,6 +107,16 @@ def test_two_copies_go_on_alike() -> None:
 # -- huge pages and CMA -------------------------------------------------------------------------------------
 
 
+def test_whoever_asks_is_told_what_is_handed_out() -> None:
+    memory, told = PhysicalMemory(64 * MIB, 4096, {21: 2}, cma_bytes=MIB), []
+    memory.allocate(3, "mm:0")
+    memory.on_allocate = told.append
+    pfns, movable = memory.allocate(5, "mm:0"), memory.allocate(2, "mm:0", cma=True)
+    huge = memory.allocate_huge(21, "mm:0")
+    assert [frames.tolist() for frames in told[:2]] == [pfns.tolist(), movable.tolist()]
+    assert told[2].dtype == np.uint32 and told[2].tolist() == list(range(huge, huge + 512))
+
+
 def test_huge_pages_are_contiguous_aligned_and_set_aside() -> None:
     memory = PhysicalMemory(GIB, 4096, {21: 4, 16: 3})
     assert memory.free_bytes == GIB - 4 * 2 * MIB - 3 * 65536

@@ -13,10 +13,10 @@ from actors.check import Oracles, blame
 from actors.errors import KernelError
 from actors.kernel.catalogue import find_kernel
 from actors.kernel.container import Container
-from actors.kernel.messages import Mmdrop
+from actors.kernel.messages import Mmap, Mmdrop
 from actors.kernel.tce_container import IommuTable, TceContainer
-from actors.kernel.uapi import VFIO_SPAPR_TCE_IOMMU, DmaMap, UserPointer
-from actors.machine import Machine
+from actors.kernel.uapi import VFIO_SPAPR_TCE_IOMMU, DmaMap, UserPointer, VFIO_SPAPR_TCE_v2_IOMMU
+from actors.machine import Machine, Memory, Process
 from actors.runtime.bare import BareRuntime
 from actors.runtime.core import Core
 from actors.runtime.errors import Deadlock, KernelOops, Livelock, UseAfterFree
@@ -33,11 +33,10 @@ from hw import (
     NoSuchFrame,
     NoView,
     PageAlreadyMapped,
-    PhysicalMemory,
     PinUnderflow,
     UseOfFreedFrame,
 )
-from tests.actors.check.stage import Stage, one, plant
+from tests.actors.check.stage import MIB, Stage, one, plant
 
 # -- devices --------------------------------------------------------------------------------------
 
@@ -78,19 +77,102 @@ def test_t4_a_bridge_that_remembers_an_unpinned_page_is_caught() -> None:
     stage.only("J-T4", f"still translates entry 0x1 of window 0 to frame {frame:#x}")
 
 
-def test_d1_a_write_that_is_lost_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage().v2()
-    monkeypatch.setattr(PhysicalMemory, "set_dirty", lambda self, pfns: None)
+class Forgets(Container):
+    """Never marks what a device could write to."""
+
+    def mark_dirty(self, pfns: Any) -> None:
+        return None
+
+
+def shared(stage: Stage, iommu: int = VFIO_SPAPR_TCE_v2_IOMMU) -> Process:
+    """Map shared memory for the device; return a child that has it, too, and the descriptors."""
+    stage.open(iommu)
+
+    async def body() -> Process:
+        stage.ram = Memory(1 << 40, MIB)
+        await stage.qemu.memory_call(Mmap(stage.ram.start, MIB, True, True, True, 0, True), "mmap")
+        if iommu == VFIO_SPAPR_TCE_v2_IOMMU:
+            await stage.container.register_memory(stage.ram)
+        else:
+            await stage.container.enable()
+        await stage.container.map_dma(0, stage.ram.start, 4 * 4096)
+        return await stage.qemu.fork()
+
+    child: Process = stage.run(body())
+    return child
+
+
+def test_d1_a_write_that_is_lost_is_caught() -> None:
+    stage = Stage(plant(container=Forgets)).v2()
     stage.run(stage.container.unmap_dma(0, 4 * 4096))
     assert stage.seen() == []
     stage.run(stage.container.unregister_memory(stage.ram))
-    one(stage.oracles.violations, "J-D1", "1 page of region:0 (mm:0 of qemu) were unpinned clean")
+    one(stage.oracles.violations, "J-D1", "1 page of mm:0 of qemu were unpinned clean")
 
 
-def test_d1_is_not_judged_of_pages_that_went_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage().v2()
-    monkeypatch.setattr(PhysicalMemory, "set_dirty", lambda self, pfns: None)
+@pytest.mark.parametrize("forgets", [False, True])
+def test_d1_the_process_is_gone_and_another_has_the_pages(forgets: bool) -> None:
+    stage = Stage(*[plant(container=Forgets)][: int(forgets)])
+    child = shared(stage)
     stage.run(stage.qemu.exit())
+    assert stage.seen() == []
+    stage.run(stage.group.seen_by(child).close())
+    assert stage.seen() == ["J-D1"] * forgets
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_d1_the_pages_went_from_the_process_before_their_pins(forgets: bool) -> None:
+    stage = Stage(*[plant(container=Forgets)][: int(forgets)])
+    shared(stage)
+    stage.run(stage.qemu.munmap(stage.ram))
+    stage.run(stage.container.unmap_dma(0, 4 * 4096))
+    assert stage.seen() == []
+    stage.run(stage.container.unregister_memory(stage.ram))
+    assert stage.seen() == ["J-D1"] * forgets
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_d1_the_pin_of_a_v1_tce(forgets: bool) -> None:
+    stage = Stage(*[plant(container=Forgets)][: int(forgets)])
+    shared(stage, VFIO_SPAPR_TCE_IOMMU)
+    stage.run(stage.container.unmap_dma(0, 3 * 4096))
+    assert stage.seen() == []
+    stage.run(stage.container.unmap_dma(3 * 4096, 4096))
+    assert stage.seen() == ["J-D1"] * forgets
+
+
+def test_d1_a_page_that_another_region_pins_is_judged_when_that_goes() -> None:
+    stage = Stage(plant(container=Forgets)).v2()
+    pfn = int(stage.mm.mem_list.items[0].pfns[0])
+    stage.machine.memory.pin(pfn, "another")
+    stage.run(stage.container.unmap_dma(0, 4 * 4096))
+    stage.run(stage.container.unregister_memory(stage.ram))
+    assert "J-D1" not in stage.seen()
+    stage.machine.memory.unpin(pfn, "another")
+    stage.only("J-D1", f"the first is frame {pfn:#x}")
+
+
+def test_d1_is_not_judged_of_pages_that_went_with_the_process() -> None:
+    stage = Stage(plant(container=Forgets)).v2()
+    stage.run(stage.qemu.exit())
+    assert stage.seen() == []
+
+
+def test_d1_a_frame_that_was_handed_out_anew_is_another_page() -> None:
+    stage = Stage(plant(container=Forgets)).v2()
+    pfns = set(stage.mm.mem_list.items[0].pfns.tolist())
+
+    async def body() -> None:
+        await stage.qemu.munmap(stage.ram)
+        await stage.container.unmap_dma(0, 4 * 4096)
+        await stage.container.unregister_memory(stage.ram)
+        await stage.machine.rcu_barrier()
+        again = await stage.qemu.mmap(MIB)
+        await stage.qemu.touch(again)
+
+    stage.run(body())
+    first = next(iter(stage.mm.page_table.runs(0, 1 << 52)), None)
+    assert first is not None and pfns.intersection(first[1].tolist())
     assert stage.seen() == []
 
 
