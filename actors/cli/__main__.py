@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from actors.cli.app import main
+from actors.cli import main
 
 main()

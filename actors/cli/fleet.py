@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from actors.cli.exits import ExitCode, Told, interrupt, problem_of
+from actors.explore.executors import interrupts_waiting, take_interrupts
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -45,15 +46,16 @@ def run_all(work: Work[T, U], tasks: Sequence[T], workers: int) -> Iterator[tupl
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     running: dict[Connection, BaseProcess] = {}
-    for worker in range(min(workers, len(tasks))):
-        ours, theirs = context.Pipe(duplex=False)
-        process: BaseProcess = context.Process(
-            target=serve, args=(work, numbered[worker::workers], theirs), daemon=True
-        )
-        process.start()
-        theirs.close()
-        running[ours] = process
     try:
+        with interrupts_waiting():
+            for worker in range(min(workers, len(tasks))):
+                ours, theirs = context.Pipe(duplex=False)
+                process: BaseProcess = context.Process(
+                    target=serve, args=(work, numbered[worker::workers], theirs), daemon=True
+                )
+                process.start()
+                theirs.close()
+                running[ours] = process
         yield from heard(running)
     except BaseException:
         for process in running.values():
@@ -82,8 +84,8 @@ def heard(running: dict[Connection, BaseProcess], stopped: bool = False) -> Iter
 def serve(work: Work[T, U], shelf: Sequence[tuple[int, T]], out: Connection) -> None:
     """Be a worker: do the tasks of a shelf. Only the process that started it interrupts it."""
     os.setpgrp()
-    signal.signal(signal.SIGINT, interrupt)
     try:
+        take_interrupts(interrupt)
         for said in work(shelf):
             out.send(said)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ import click
 
 from actors.cli.ci import output_options, write_outputs
 from actors.cli.exits import Ending, ExitCode
-from actors.cli.options import json_option, kernel_option, switches
+from actors.cli.options import Seconds, json_option, kernel_option, switches
 from actors.cli.tables import (
     Cell,
     Column,
@@ -26,6 +26,7 @@ from actors.cli.tables import (
 from actors.explore.executors import ClusterLost
 from actors.explore.failure import Switches
 from actors.fuzz import Corpus, Crew, FindingReport, FuzzCampaign, FuzzReport, Plan, Status
+from actors.fuzz.campaign import PROGRAMS_PER_UNIT, UNITS
 from actors.fuzz.report import plain_values, report_of
 from actors.fuzz.seeds import seed_programs
 from actors.kernel.catalogue import find_kernel
@@ -53,6 +54,8 @@ failure.
 CORPUS = Path(".tcemu") / "fuzz.db"
 """Where campaigns are kept, below the folder in which the command runs."""
 DEFAULT_SECONDS = 60.0
+BATCH = PROGRAMS_PER_UNIT * UNITS
+"""Programs that are run before one looks what they came to."""
 MOST_LINES = 16
 """Failures that the live display shows."""
 LINE_SECONDS = 10.0
@@ -72,11 +75,15 @@ COLUMNS = (
 @kernel_option("Run on this kernel.  [default: fixed]")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     metavar="S",
-    help=f"Time for this sitting.  [default: {DEFAULT_SECONDS:g} without --programs]",
+    help="Time for this sitting; looking into what failed last comes on top."
+    f"  [default: {DEFAULT_SECONDS:g} without --programs]",
 )
-@click.option("--programs", type=click.IntRange(1), metavar="N", help="End after that many, in all sittings.")
+@click.option(
+    "--programs", type=click.IntRange(1), metavar="N",
+    help=f"End after that many, in all sittings; rounded up to whole batches of {BATCH}.",
+)  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, (1 << 31) - 1), default=0, metavar="N", help="Of the campaign."
 )

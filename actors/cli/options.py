@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from math import isfinite
 from typing import Any, TypeVar
 
 import click
@@ -39,6 +40,22 @@ def complete_defect(ctx: click.Context, param: click.Parameter, incomplete: str)
     from actors.kernel.catalogue import piece_names  # noqa: PLC0415 - only for completion
 
     return [CompletionItem(s, help=p.title) for s, p in piece_names().items() if s.startswith(incomplete)]
+
+
+class Seconds(click.FloatRange):
+    """A time above 0 that ends."""
+
+    name = "number"
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"found {value}, expected a number above 0", param, ctx)
+        return number
 
 
 def json_option(command: F) -> F:

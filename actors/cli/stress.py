@@ -13,7 +13,7 @@ from actors.cli.clients import Client
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
 from actors.cli.hunt import named, print_failures, print_races
-from actors.cli.options import json_option, kernel_option, switches
+from actors.cli.options import Seconds, json_option, kernel_option, switches
 from actors.cli.shelf import Running, run_shelf
 from actors.cli.subjects import Subject, everything, find_subject, kernels_of
 from actors.cli.tables import Advance, Cell, Column, plural, print_json, print_line, print_table, progress
@@ -105,9 +105,10 @@ class NumberOrAll(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
 @click.option("--schedules", type=click.IntRange(1), metavar="N", help="Orders to run, for each row.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     metavar="S",
-    help=f"Time for everything.  [default: {DEFAULT_SECONDS:g} without --schedules]",
+    help="Time for the search; looking into what has failed comes on top."
+    f"  [default: {DEFAULT_SECONDS:g} without --schedules]",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, metavar="N", help="The same seed, the same orders."

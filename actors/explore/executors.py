@@ -20,9 +20,10 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from threading import Thread
 from time import sleep
 from typing import Any, TypeVar
@@ -158,9 +159,31 @@ class Processes(Made):
         self.close()
 
 
+@contextmanager
+def interrupts_waiting() -> Iterator[None]:
+    """Keep interrupts waiting while processes are started, here and in those that are started.
+
+    These begin with imports, and would end in the middle of them, with a traceback on the terminal. Each
+    calls :func:`take_interrupts` as soon as it is ready for one.
+    """
+    # It would let interrupts through after it has started a process of its own.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def take_interrupts(handler: Any) -> None:
+    """Deal with interrupts as ``handler`` does from now on, one that is waiting included."""
+    signal.signal(signal.SIGINT, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def serve() -> None:
     """Be a worker: an interrupt from the terminal is for the campaign to deal with, its death is not."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    take_interrupts(signal.SIG_IGN)
     Thread(target=end_with_parent, name="end_with_parent", daemon=True).start()
 
 
@@ -223,7 +246,8 @@ class Rounds:
         try:
             for index in indices:
                 try:
-                    futures[executor.submit(self.work, self.left[index])] = index
+                    with interrupts_waiting():
+                        futures[executor.submit(self.work, self.left[index])] = index
                 except Exception as problem:
                     if loss_of(problem) is None:
                         raise
@@ -260,4 +284,7 @@ def again(pool: Pool) -> Executor:
     return pool.executor()
 
 
-__all__ = ["ClusterLost", "Loss", "Lost", "Made", "Pool", "Processes", "loss_of"]
+__all__ = [
+    "ClusterLost", "Loss", "Lost", "Made", "Pool", "Processes", "interrupts_waiting", "loss_of",
+    "take_interrupts",
+]  # fmt: skip

@@ -140,6 +140,8 @@ USES = {
     "kill-at": (["play", "qemu-eeh", "--kill-at", "sometimes"], "--kill-at"),
     "schedules": (["stress", "--schedules", "0"], "--schedules"),
     "seconds": (["stress", "--seconds", "-3"], "--seconds"),
+    "seconds-nan": (["stress", "--seconds", "nan"], "'--seconds': found nan, expected a number above 0"),
+    "seconds-inf": (["fuzz", "--seconds", "inf"], "'--seconds': found inf, expected a number above 0"),
     "seed": (["stress", "--seed", "first"], "--seed"),
     "strategy": (["stress", "--strategy", "dpro"], "dpor"),
     "fail-nth": (["stress", "--fail-nth", "often"], "--fail-nth"),

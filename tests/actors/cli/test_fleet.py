@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from actors.cli.exits import BadInput, ExitCode, Told
 from actors.cli.fleet import run_all, told
+from actors.explore.executors import interrupts_waiting
 
 
 def third(number: int) -> int:
@@ -59,3 +61,12 @@ def test_a_worker_that_fails_is_told(work, line) -> None:
     said = [outcome for index, outcome in outcomes if index == -1]
     assert {outcome.line for outcome in said if isinstance(outcome, Told)} == {line}
     assert {(0, 7), (1, 8)} <= {(index, outcome) for index, outcome in outcomes if index >= 0}
+
+
+def test_an_interrupt_waits_until_the_processes_have_started() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_waiting():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append(1)
+    assert reached
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
