@@ -52,7 +52,7 @@ BEFORE_5_0 = names("""
 # Designs that ended between v4.10 and v4.19.
 BEFORE_4_19 = BEFORE_5_0 + names("""
     no-region-page-shift fixed-page-sizes levels-allocated-at-once window-limited-by-ram
-    type-compat-not-enforced clear-softlockup table-size-small
+    type-compat-not-enforced clear-softlockup table-size-small dirty-not-marked
 """)
 
 V4_9_148_PRESEED = (

@@ -249,7 +249,17 @@ class Mm(MmCalls):
 
     def mm_iommu_unpin(self, region: Region) -> None:
         """Drop the pins of a region. Kernel: ``mm_iommu_unpin``."""
+        if region.mapped.value > 1:
+            self.mark_still_mapped(region)
         self.memory.unpin(region.pfns, f"{self.id}.regions")
+
+    def mark_still_mapped(self, region: Region) -> None:
+        """Note that a device may have written to a region before the pins go: no exchange has come to do so.
+
+        Simplified: all of its pages are marked; the kernel keeps a bit for each, which real mode sets.
+        Kernel: ``mm_iommu_unpin``, ``MM_IOMMU_TABLE_GROUP_PAGE_DIRTY``.
+        """
+        self.memory.set_dirty(region.pfns)
 
     async def destroy_context(self) -> None:
         """Free the struct. Regions that are still listed are lost with it, pinned and charged.

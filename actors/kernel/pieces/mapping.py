@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, nullcontext
 from errno import ENXIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actors.kernel.composition import Piece
 from actors.kernel.container import Container
 from actors.kernel.entries import NO_ENTRY, OldEntry
+from actors.kernel.mm_iommu import Mm
+from actors.kernel.regions import Region
 from actors.kernel.tce_container import IommuTable, TceContainer
 from actors.runtime.ops import point
 
@@ -165,19 +164,16 @@ class ClearSoftlockup(Piece):
 class DirtyNotMarked(Piece):
     slug = "dirty-not-marked"
     number = "44"
-    title = "a page that the device may have written to is let go of without being dirty"
+    title = "only the exchange of an entry marks a page dirty, so one still mapped when its pins go is not"
     commit = '"KVM: PPC: Avoid marking DMA-mapped pages dirty in real mode", v4.19'
-    versions = (
-        "no generation by itself: up to v4.18 the exchange of an entry marked the page, so what was missing"
-        " there, the mark of a page still mapped when its pins go, needs tce-outlives-pins to show"
-    )
+    versions = "up to v4.18; pins go under TCEs only with tce-outlives-pins"
     symptom = "what the device wrote to file-backed memory is lost"
-    trigger = "MAP for writing, UNMAP, UNREGISTER"
-    remedy = "the exchange marks the page before its pin can go"
+    trigger = "shared memory is mapped for writing, the process forks and exits, the child has both"
+    remedy = "pages that TCEs still point to are marked when their pins go, too"
     invariants = ("J-D1",)
 
-    class container(Container):
-        def mark_dirty(self, pfns: int | NDArray[np.uint64]) -> None:
+    class mm(Mm):
+        def mark_still_mapped(self, region: Region) -> None:
             return None
 
 

@@ -54,3 +54,15 @@ def test_a_charge_that_wraps_is_seen_to_wrap(tmp_path: Path, monkeypatch: pytest
     assert (search(slug, (slug, partner)).invariant, search(slug, (slug,)).verdict) == ("J-L3", "ok")
     assert "18446744073709" in search(slug, (slug, partner)).message
     assert "18446744073709" not in search(slug, (partner,)).message
+
+
+@pytest.mark.parametrize(("kernel", "noted"), [("v4.9", True), ("fixed", False)])
+def test_pages_that_tces_outlive_are_marked_unless_only_the_exchange_does(
+    kernel: str, noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = load_program(PROGRAMS / "dirty-not-marked.json")
+    chosen = find_kernel(kernel, () if noted else ("tce-outlives-pins",))
+    report = run_unit(Unit(program, chosen, kernel, schedules=50))
+    assert report.invariant == "J-T1"
+    assert ("J-D1" in {finding.invariant for finding in report.findings}) is noted
