@@ -138,8 +138,7 @@ def tell(kept: KeptFailure) -> None:
     for thread in finding.program.threads:
         print_line(f"{thread.name}: {', '.join(step.op for step in thread.steps)}", 2)
     if finding.failure is not None:
-        switches = the_order(kept)
-        print_line(f"order: {switches}", 2)
+        print_line(f"order: {the_order(kept)}", 2)
     print_line()
     click.echo(regression_test(kept.kernel, finding), nl=False)
 

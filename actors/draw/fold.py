@@ -90,7 +90,7 @@ class Fold:
         self.started = True
         for name, part, value in told(state):
             self.put((name, part), value)
-        for name in {name for name, _ in self.values}:
+        for name in dict.fromkeys(name for name, _ in self.values):
             self.meet(name)
 
     def access(self, event: s.Access) -> None:

@@ -7,7 +7,6 @@ from actors.explore.logged import log_of
 from actors.explore.result import Choice, Finding, Report, Result
 from actors.explore.run import Prepared, run_once
 from actors.explore.scenario import PreparedScenario
-from actors.explore.shrink_program import shrink_program
 from actors.explore.strategies import (
     STRATEGIES,
     Bounded,
@@ -56,5 +55,4 @@ __all__ = [
     "replay",
     "run_once",
     "save_failure",
-    "shrink_program",
 ]

@@ -316,7 +316,7 @@ class FuzzCampaign:
     def found(self, db: Connection, finding: Finding, programs: int) -> None:
         """Note a failure that was seen when so many programs had run."""
         self.state.found(finding, programs, self.time())
-        self.corpus.add_failure(db, self.row._replace(programs=programs, seconds=self.time()), finding, 1)
+        self.corpus.add_failure(db, self.row.kernel, finding, 1, programs, self.time(), self.row.id)
 
     def write(self, db: Connection) -> None:
         """Write down how far the campaign has come; in a transaction."""

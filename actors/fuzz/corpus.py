@@ -312,23 +312,27 @@ class Corpus:
 
     # -- failures ------------------------------------------------------------------------------
 
-    def add_failure(self, db: sqlite3.Connection, campaign: CampaignRow, finding: Finding, hits: int) -> None:
-        """Keep a distinct failure, or count it once more; in a transaction."""
+    def add_failure(
+        self, db: sqlite3.Connection, kernel: str, finding: Finding, hits: int,
+        programs: int, seconds: float, campaign: int = 0,
+    ) -> None:  # fmt: skip
+        """Keep a distinct failure, or count it once more; in a transaction.
+
+        Args:
+            db: the transaction.
+            kernel: with its switches.
+            finding: the failure.
+            hits: programs that have shown it.
+            programs: that had run when it was found.
+            seconds: of all sittings until then.
+            campaign: that found it; 0 for one of another corpus.
+        """
         text = msgspec.json.encode(written(finding)).decode()
-        name = short_name(f"{campaign.kernel} {finding.signature}")
+        name = short_name(f"{kernel} {finding.signature}")
         db.execute(
             "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)"
             " ON CONFLICT (kernel, signature) DO UPDATE SET hits = hits + excluded.hits, stands = 1",
-            (
-                name,
-                campaign.kernel,
-                finding.signature,
-                hits,
-                campaign.programs,
-                campaign.seconds,
-                campaign.id,
-                text,
-            ),
+            (name, kernel, finding.signature, hits, programs, seconds, campaign, text),
         )
 
     def count_failure(self, db: sqlite3.Connection, kernel: str, signature: str, hits: int) -> None:

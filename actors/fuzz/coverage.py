@@ -132,6 +132,7 @@ class Watch(Oracles):
 
     def __init__(self, machine: Machine, features: set[str], *rest: Any, **others: Any) -> None:
         self.features = features
+        self.marks: dict[tuple[str, str], str] = {}
         super().__init__(machine, *rest, **others)
 
     def _served(self, thread: Thread, call: Call) -> None:
@@ -163,30 +164,16 @@ class Watch(Oracles):
 
     def at_rest(self) -> list[Violation]:
         """Note which objects have changed how, and judge."""
-        before = self._state_marks()
         found = super().at_rest()
-        for kind, name, mark in self._state_marks_now():
-            old = before.get((kind, name), "none")
-            if old != mark:
-                self.features.add(f"{kind} {old}>{mark}")
+        before, self.marks = self.marks, dict(self._marks_of_all())
+        for key in before | self.marks:
+            old, now = before.get(key, "none"), self.marks.get(key, "none")
+            if old != now:
+                self.features.add(f"{key[0]} {old}>{now}")
         return found
 
-    def _state_marks(self) -> dict[tuple[str, str], str]:
-        """The marks as of the last time."""
-        known: dict[tuple[str, str], str] = getattr(self, "_marks", {})
-        return known
-
-    def _state_marks_now(self) -> Iterator[tuple[str, str, str]]:
-        """Kind, name and state of every object, also of those that are gone since the last time."""
-        marks = dict(self._marks_of_all())
-        for key in self._state_marks():
-            if key not in marks:
-                yield (*key, "none")
-        self._marks = marks
-        for (kind, name), mark in marks.items():
-            yield kind, name, mark
-
     def _marks_of_all(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """Kind, name and state of every object that there is."""
         view = self.view
         for mm in view.mms:
             users = "u" if mm.mm_users.holders else "-"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from actors.fuzz.corpus import CampaignRow, Corpus, KeptProgram
 from actors.fuzz.trial import try_program
 from actors.kernel.catalogue import find_kernel, piece_names
 from actors.kernel.generations import GENERATIONS
 
-Advance = Callable[[int], None]
 
-
-def minimise(corpus: Corpus, advance: Advance = lambda number: None) -> int:
+def minimise(corpus: Corpus) -> int:
     """Drop programs that cover nothing that the others of their campaign do not; how many went.
 
     Each program is run again on its campaign's kernel; then those that cover most of what is missing are
@@ -26,7 +24,6 @@ def minimise(corpus: Corpus, advance: Advance = lambda number: None) -> int:
             if kept.campaign == campaign.id:
                 trial = try_program(corpus.program(kept.number), kernel, kept.number)
                 covers[kept] = {*trial.features, *(hit.key for hit in trial.hits)}
-                advance(1)
         enough = set_cover(covers)
         dropped = [kept for kept in covers if kept not in enough]
         with corpus.transaction() as db:
@@ -71,8 +68,7 @@ def merge(corpus: Corpus, other: Corpus) -> tuple[int, int]:
         programs += merge_campaign(corpus, other, theirs)
     for kept in other.failures():
         with corpus.transaction() as db:
-            row = CampaignRow(0, kept.kernel, 0, "", 0, kept.programs, 0, kept.seconds, "", 0)
-            corpus.add_failure(db, row, kept.finding, kept.hits)
+            corpus.add_failure(db, kept.kernel, kept.finding, kept.hits, kept.programs, kept.seconds)
         failures += (kept.kernel, kept.signature) not in known
     return programs, failures
 

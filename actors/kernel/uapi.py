@@ -38,9 +38,7 @@ REQUEST_NAMES: Final = {
 }
 """Request number -> name, for messages to people."""
 
-VFIO_TYPE1_IOMMU: Final = 1
 VFIO_SPAPR_TCE_IOMMU: Final = 2
-VFIO_TYPE1v2_IOMMU: Final = 3
 VFIO_EEH: Final = 5
 VFIO_SPAPR_TCE_v2_IOMMU: Final = 7
 

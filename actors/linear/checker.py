@@ -29,6 +29,9 @@ LIMIT = 200_000
 Configuration = tuple[State, tuple[tuple[int, Local | Answer], ...]]
 """A state, and how far each open call is in it, by number."""
 
+Open = dict[Configuration, None]
+"""Configurations in the order in which they were found: what comes first must not depend on hashes."""
+
 
 class Verdict(NamedTuple):
     """What a check came to.
@@ -45,7 +48,7 @@ class Verdict(NamedTuple):
     message: str = ""
     calls: tuple[str, ...] = ()
     configurations: int = 0
-    states: frozenset[State] = frozenset()
+    states: tuple[State, ...] = ()
 
 
 class GivenUp(Exception):
@@ -102,26 +105,26 @@ class Search:
         Raises:
             Unmodelled, GivenUp: nobody can tell.
         """
-        start = self.history.start or {self.model.initial()}
-        open_: set[Configuration] = {(state, ()) for state in start}
+        start = self.history.start or (self.model.initial(),)
+        open_: Open = dict.fromkeys((state, ()) for state in start)
         for call, end in self.history.events():
             if not end and call.ended is None and UNKNOWN in call.op.args:
                 continue  # a fork that came to no child, and the like
             if not end:
-                open_ = {(state, (*calls, (call.number, BEGIN))) for state, calls in open_}
+                open_ = dict.fromkeys((state, (*calls, (call.number, BEGIN))) for state, calls in open_)
                 continue
             open_ = self.explained(open_, call)
             if not open_:
                 message, calls = report(self.history, call, self.refused.get(call.number, set()))
                 return Verdict(False, message, calls, self.looked_at)
-        return Verdict(True, "", (), self.looked_at, frozenset(state for state, _ in open_))
+        return Verdict(True, "", (), self.looked_at, tuple(dict.fromkeys(state for state, _ in open_)))
 
-    def explained(self, open_: set[Configuration], call: Call) -> set[Configuration]:
+    def explained(self, open_: Open, call: Call) -> Open:
         """All configurations in which a call has just ended with its answer, and is open no more.
 
         Others go on no further than it takes: what they do afterwards can be decided later.
         """
-        found: set[Configuration] = set()
+        found: Open = {}
         seen, left = set(open_), list(open_)
         while left:
             state, calls = left.pop()
@@ -129,7 +132,7 @@ class Search:
             if self.looked_at > self.limit:
                 raise GivenUp
             if any(number == call.number and isinstance(at, Answer) for number, at in calls):
-                found.add((state, tuple(each for each in calls if each[0] != call.number)))
+                found[state, tuple(each for each in calls if each[0] != call.number)] = None
                 continue
             for successor in self.successors(state, calls):
                 if successor not in seen:

@@ -64,7 +64,7 @@ class History:
     """
 
     rules: Rules
-    start: frozenset[State] = frozenset()
+    start: tuple[State, ...] = ()
     calls: list[Call] = field(default_factory=list)
 
     def events(self) -> list[tuple[Call, bool]]:
@@ -92,7 +92,7 @@ class Recorder:
         ValueError: the machine runs freely, where calls do not begin and end in a known order.
     """
 
-    def __init__(self, machine: Machine, start: frozenset[State] = frozenset()) -> None:
+    def __init__(self, machine: Machine, start: tuple[State, ...] = ()) -> None:
         if not machine.core.controlled:
             raise ValueError("a machine on the free runtime cannot be recorded: explore it instead")
         self.machine = machine

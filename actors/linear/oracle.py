@@ -66,7 +66,7 @@ class LinearOracles(Oracles):
         super().__init__(machine, races=maker.races, fatal=fatal)
         self.fresh = fresh
         self.injected = False
-        self.recorder = Recorder(machine, frozenset() if fresh else maker.setup.states)
+        self.recorder = Recorder(machine, () if fresh else maker.setup.states)
 
     def detach(self) -> None:
         """Listen no longer; what was recorded from the start on explains how the machine stands."""

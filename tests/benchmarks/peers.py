@@ -19,11 +19,11 @@ from typing import Any
 from actors.explore import Dpor, RandomWalk
 from actors.explore.arena import Arena
 from actors.explore.explore import Campaign
-from actors.explore.model import ToyModel
 from actors.explore.strategies import Stateful
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Cell, Counter
 from actors.runtime.sync import Mutex
+from tests.actors.explore.toy_model import ToyModel
 from tests.benchmarks.harness import Pairs, at_least, figure, seconds
 
 ROUNDS = 5

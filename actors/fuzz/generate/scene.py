@@ -75,7 +75,8 @@ class Scene:
     Attributes:
         processes: by actor.
         containers: by the name under which each was first opened.
-        group_of: index of a group -> the descriptor name under which it was opened last.
+        index_of: descriptor name of a group -> which group it is.
+        container_of: descriptor name of a group -> the name of the container it is in.
         names: every descriptor name that any step opens.
     """
 

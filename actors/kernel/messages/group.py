@@ -14,12 +14,12 @@ class TableGroup(NamedTuple):
     """What a container may know of a group's platform, ``struct iommu_table_group``.
 
     Attributes:
+        group: id of the group.
         tce32_start: bus address of the 32-bit window in bytes.
         tce32_size: its size in bytes.
         pgsizes: bit s set: IOMMU pages of ``1 << s`` bytes.
         max_dynamic_windows_supported: 2 on IODA2.
         max_levels: 5 on IODA2.
-        phb: name of the host bridge.
     """
 
     group: str

@@ -73,6 +73,7 @@ def test_a_failure_on_a_mended_kernel_diverges(broken, tmp_path):
         ({"version": 9}, "version"),
         ({"verdict": 3}, "verdict"),
         ({"choices": [[2, 5, "x"]]}, r"choices\[0\]"),
+        ({"choices": [[-1, 5, "x"]]}, r"choices\[0\]: found -1 options, expected 1 or more"),
         ({"choices": "all"}, "choices"),
         ({"fail_nth": -1}, "fail_nth"),
         ({"colour": "red"}, "colour"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.explore import Bounded, Dpor, RandomWalk, explore, shrink_program
+from actors.explore import Bounded, Dpor, RandomWalk, explore
 from actors.explore.explore import Campaign, prepare
 from actors.explore.scenarios import builtin
 from actors.explore.strategies import After, find_strategy
@@ -22,17 +22,6 @@ def test_the_shrunk_failure_is_the_same_failure():
     report = explore(builtin("borrowed-region-race"), kernel, "random", schedules=3000)
     assert report.invariant == "J-K2"
     assert report.preemptions <= 3
-
-
-def test_steps_that_do_not_matter_are_left_out():
-    kernel = find_kernel("fixed", ["unbalanced-put"])
-    program = builtin("register-twice")
-    report = explore(program, kernel, schedules=100)
-    assert report.failure is not None
-    smaller, failure = shrink_program(program, kernel, report.failure)
-    assert failure.signature == report.failure.signature
-    assert len(smaller.finally_) == 0
-    assert [len(thread.steps) for thread in smaller.threads] == [1, 1]
 
 
 def test_exploring_goes_on_after_a_recorded_beginning():

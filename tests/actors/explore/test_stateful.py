@@ -13,11 +13,11 @@ from actors.explore import Bounded, explore, prepare
 from actors.explore.arena import Arena
 from actors.explore.capture import digest
 from actors.explore.explore import Campaign
-from actors.explore.model import ToyModel
 from actors.explore.strategies import Stateful
 from actors.program import parse_program
 from actors.runtime.cells import Cell
 from actors.runtime.sync import Mutex
+from tests.actors.explore.toy_model import ToyModel
 from tests.actors.explore.toys import ACQUIRE, RELEASE, Box, lock_cycle, lost_update, program, r, w
 
 

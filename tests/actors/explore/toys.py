@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from actors.explore.model import ToyModel
 from actors.runtime.actor import Actor
 from actors.runtime.cells import Cell
 from actors.runtime.sync import Mutex
+from tests.actors.explore.toy_model import ToyModel
 
 
 class Box(Actor):

@@ -126,7 +126,7 @@ def test_what_fails_no_more_is_told(tmp_path: Path) -> None:
         row = corpus.campaign("v6.12", 4, "")
         with corpus.transaction() as db:
             db.execute("DELETE FROM failures")
-            corpus.add_failure(db, row, finding, 1)
+            corpus.add_failure(db, row.kernel, finding, 1, row.programs, row.seconds, row.id)
         report = Staged(corpus, plan(4), Crew()).run()
     assert report.gone == ("unregister-busy-swallowed",) and not report.findings[0].stands
     assert not report.found

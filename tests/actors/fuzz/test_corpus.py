@@ -30,8 +30,8 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         with corpus.transaction() as db:
             kept = corpus.keep(db, row.id, PROGRAMS[0], ["call A ok", "pair b"])
             assert corpus.keep(db, row.id, PROGRAMS[0], []) is None
-            corpus.add_failure(db, row, finding(), 1)
-            corpus.add_failure(db, row, finding(), 2)
+            corpus.add_failure(db, row.kernel, finding(), 1, 0, 0.0, row.id)
+            corpus.add_failure(db, row.kernel, finding(), 2, 0, 0.0, row.id)
             corpus.advance(
                 db, row._replace(batch=1, programs=48, orders=900, seconds=2.5, state='{"off":["x"]}'), 2
             )
@@ -64,7 +64,7 @@ def test_two_campaigns_share_a_corpus(tmp_path: Path) -> None:
             for program in PROGRAMS * 3:
                 with corpus.transaction() as db:
                     corpus.keep(db, row.id, program, [f"{seed} {program.name}"])
-                    corpus.add_failure(db, row, finding(), 1)
+                    corpus.add_failure(db, row.kernel, finding(), 1, 0, 0.0, row.id)
 
     threads = [Thread(target=write, args=(seed,)) for seed in (1, 2)]
     for thread in threads:
@@ -160,7 +160,7 @@ def test_merging(tmp_path: Path) -> None:
             ours.keep(db, mine.id, PROGRAMS[0], ["a"])
         with theirs.transaction() as db:
             theirs.keep(db, other.id, PROGRAMS[1], ["b"])
-            theirs.add_failure(db, other, finding(), 1)
+            theirs.add_failure(db, other.kernel, finding(), 1, 0, 0.0, other.id)
             theirs.advance(db, other._replace(batch=2, programs=96), 1)
         assert merge(ours, theirs) == (1, 1)
         assert merge(ours, theirs) == (0, 0)
