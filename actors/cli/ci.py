@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from actors.cli.outputs import OutputFile
 from actors.program import not_written
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def output_options(command: F) -> F:
         ("junit", "JUnit XML"),
         ("markdown", "a summary in Markdown"),
     ):
-        command = click.option(f"--{name}", metavar="FILE", type=click.Path(), help=f"Write {text}.")(command)
+        command = click.option(f"--{name}", metavar="FILE", type=OutputFile(), help=f"Write {text}.")(command)
     return command
 
 

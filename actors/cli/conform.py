@@ -37,12 +37,14 @@ class FileReport:
     Attributes:
         file: its name as the user gave it.
         kernel: the kernel's name.
+        vectors: how many there are in it, ``danger`` ones included.
         results: of its vectors as far as they were run, ``danger`` ones apart.
     """
 
-    def __init__(self, file: str, kernel: str) -> None:
+    def __init__(self, file: str, kernel: str, vectors: int) -> None:
         self.file = file
         self.kernel = kernel
+        self.vectors = vectors
         self.results: list[VectorResult] = []
         self.danger = 0
 
@@ -75,7 +77,11 @@ class FileReport:
         """The report as a row of the table."""
         whole = self.as_json()
         style = "red" if self.failures else "green"
-        passed = [Cell(f"{whole[f'{of}_passed']:,} of {whole[of]:,}", style) for of in ("vectors", "steps")]
+        left = self.vectors - len(self.results) - self.danger
+        not_run = {"vectors": f", {left:,} not run" if left else "", "steps": ""}
+        passed = [
+            Cell(f"{whole[f'{of}_passed']:,} of {whole[of]:,}{rest}", style) for of, rest in not_run.items()
+        ]
         return (Path(self.file).name, self.kernel, *passed, self.danger)
 
 
@@ -152,7 +158,7 @@ def replay_file(
     """Replay one file; its report is in the list from the start, for an interrupt to find."""
     file = load_vectors(name)
     kernel = kernel_of(file, *wanted)
-    report = FileReport(name, kernel.name)
+    report = FileReport(name, kernel.name, len(file.programs))
     reports.append(report)
     with progress(len(file.programs)) as advance:
         for result in conform(file, kernel):

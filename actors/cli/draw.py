@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from actors.cli.exits import BadInput
+from actors.cli.outputs import OutputFile
+from actors.cli.pipes import settled
 from actors.cli.tables import plural, print_line
 from actors.draw import FORMS, SUFFIXES, draw, form_of
 from actors.program import not_written
@@ -41,8 +44,9 @@ FAILURE_MARK = b'"tcemu-failure"'
 @click.command("draw", epilog=EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path())
 @click.option(
-    "-o", "--output", metavar="OUT", type=click.Path(), help="Where to write; its suffix picks the form."
-)
+    "-o", "--output", metavar="OUT", type=OutputFile(stream=True),
+    help="Where to write; its suffix picks the form.",
+)  # fmt: skip
 @click.option("--form", type=click.Choice(list(FORMS)), help="The form, whatever the suffix.")
 @click.option("--compare", metavar="OTHER|passing", help="A second run, drawn beside the first (html).")
 def command(file: str, output: str | None, form: str | None, compare: str | None) -> None:
@@ -51,12 +55,41 @@ def command(file: str, output: str | None, form: str | None, compare: str | None
     if compare is not None and chosen != "html":
         raise BadInput(f"--compare: {chosen} shows one run, expected the form html")
     log = load(file)
-    picture = draw(log, chosen, **({"compare": second(compare, file, log)} if compare is not None else {}))
-    if output is None or output == "-":
+    other = None if compare is None else second(compare, file, log)
+    picture = draw(log, chosen, **({} if other is None else {"compare": other}))
+    to_stdout = output is None or output == "-"
+    if to_stdout:
         click.echo(picture, nl=False)
-        return
-    write(output, picture)
-    print_line(f"{output}: {plural(len(log.events), 'step')} of {log.header.name or 'a run'}")
+    else:
+        write(str(output), picture)
+    if chosen == "html":
+        for note in notes(log, other):
+            click.echo(note, err=True)
+    if not to_stdout:
+        steps = plural(min(len(log.events), most_steps(chosen)), "step")
+        print_line(f"{output}: {steps} of {log.header.name or 'a run'}")
+
+
+def most_steps(form: str) -> int:
+    """How many steps a form shows."""
+    from actors.draw.rundata import MOST_STEPS  # noqa: PLC0415 - not for the help
+
+    return MOST_STEPS if form == "html" else sys.maxsize
+
+
+def notes(log: Log, other: Log | None) -> list[str]:
+    """What one has to know of a page: that runs are not shown to their end, or are not of one program."""
+    from actors.trace.diff import unlike  # noqa: PLC0415
+
+    most = most_steps("html")
+    found = [
+        f"{each.header.name or 'a run'}: too long for a page, drawn are the first {most:,} of its"
+        f" {len(each.events):,} steps"
+        for each in (log, other)
+        if each is not None and len(each.events) > most
+    ]
+    different = unlike(log, other) if other is not None else ""
+    return [*found, f"--compare: {different}"] if different else found
 
 
 def pick(output: str | None, form: str | None) -> str:
@@ -73,14 +106,21 @@ def pick(output: str | None, form: str | None) -> str:
 
 
 def load(file: str) -> Log:
-    """Read a log, or run a failure again to get one."""
+    """Read a log, or run a failure again to get one.
+
+    Raises:
+        ReplayDivergence: the run would not be the failure.
+    """
     from actors.cli.log import load as load_log  # noqa: PLC0415 - not for the help
 
-    if file != "-" and is_failure(file):
-        from actors.explore import load_failure  # noqa: PLC0415
+    file = settled(file)
+    if is_failure(file):
+        from actors.explore import load_failure, replay  # noqa: PLC0415
         from actors.explore.logged import logged  # noqa: PLC0415
 
-        return logged(load_failure(file))
+        failure = load_failure(file)
+        replay(failure)
+        return logged(failure)
     return load_log(file)
 
 
@@ -92,8 +132,8 @@ def second(compare: str, file: str, log: Log) -> Log:
     from actors.explore.logged import failure_of, logged  # noqa: PLC0415
     from actors.explore.passing import passing  # noqa: PLC0415
 
-    is_kept = file != "-" and is_failure(file)
-    found = passing(load_failure(file) if is_kept else failure_of(log, file))
+    file = settled(file)
+    found = passing(load_failure(file) if is_failure(file) else failure_of(log, file))
     if found is None:
         raise BadInput(f"--compare: found no order near that of {file} that ends well, expected another run")
     return logged(found)

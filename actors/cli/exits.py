@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import click
 
+from actors.cli.pipes import original
+
 
 class ExitCode(IntEnum):
     """Exit codes of every command; where several apply the greatest is returned."""
@@ -171,7 +173,7 @@ def problem_of(error: BaseException) -> Problem:
     if type(error) is OSError and error.filename is None and error.errno in UNWRITABLE:
         return Problem(ExitCode.BAD_INPUT, f"standard output: {error.strerror}", error)
     code = code_of(error)
-    text = one_line(str(error))
+    text = one_line(original(str(error)))
     if code == ExitCode.EMULATOR:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         text = f"tcemu: error of the emulator: {what} (TCEMU_TRACEBACK=1 shows where)"

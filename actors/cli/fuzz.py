@@ -14,6 +14,8 @@ import click
 from actors.cli.ci import output_options, write_outputs
 from actors.cli.exits import Ending, ExitCode
 from actors.cli.options import Seconds, json_option, kernel_option, switches
+from actors.cli.outputs import OutputFile
+from actors.cli.pipes import settled
 from actors.cli.tables import (
     Cell,
     Column,
@@ -96,7 +98,7 @@ COLUMNS = (
     help="Where everything is kept.",
 )  # fmt: skip
 @click.option("--coverage", is_flag=True, help="Say what was covered and what was never reached.")
-@click.option("--curve", type=click.Path(path_type=Path), metavar="FILE", help="Draw the coverage as SVG.")
+@click.option("--curve", type=OutputFile(), metavar="FILE", help="Draw the coverage as SVG.")
 @click.option(
     "--seeds", multiple=True, metavar="FILE|builtin",
     help="Begin with these programs, vectors or recordings; may be repeated.",
@@ -113,7 +115,7 @@ def command(
     dask: str | None,
     corpus: Path,
     coverage: bool,
-    curve: Path | None,
+    curve: str | None,
     seeds: tuple[str, ...],
     with_: tuple[str, ...],
     without: tuple[str, ...],
@@ -127,7 +129,7 @@ def command(
         seed=seed,
         seconds=DEFAULT_SECONDS if seconds is None and programs is None else seconds,
         programs=programs,
-        seeds=seed_programs(seeds),
+        seeds=seed_programs(map(settled, seeds)),
     )
     problems = Ending()
     with crew_of(workers, dask) as crew, Corpus(corpus) as kept, display(plan) as tell:
@@ -138,7 +140,7 @@ def command(
             problems.note(problem)
             report = report_of(campaign, interrupted=False)
     if curve is not None:
-        draw_curve(report, curve)
+        draw_curve(report, Path(curve))
     if any(outputs.values()):
         from actors.report import of_fuzz  # noqa: PLC0415 - only where it is asked for
 

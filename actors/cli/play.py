@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from actors.cli.exits import BadInput, Ending
 from actors.cli.leftovers import Killed, is_well, show
 from actors.cli.options import json_option, kernel_option, switches
+from actors.cli.outputs import OutputFile
 from actors.cli.tables import Advance, plural, print_json, progress
 from actors.execute.play import PlayResult, from_strace, play, play_killed, play_together
 from actors.kernel.catalogue import find_kernel, nearest
@@ -110,7 +111,7 @@ def complete_stream(ctx: click.Context, param: click.Parameter, incomplete: str)
     metavar="FILE",
     help="Play a log of strace -X raw, as far as such a log goes; may be repeated.",
 )
-@click.option("--log", "log_file", metavar="FILE", type=click.Path(), help="Write a log of the one play.")
+@click.option("--log", "log_file", metavar="FILE", type=OutputFile(), help="Write a log of the one play.")
 @json_option
 def command(
     files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, log_file: str | None, **how: Any

@@ -10,7 +10,9 @@ import click
 from actors.cli.exits import BadInput, ExitCode
 from actors.cli.hunt import print_cause, print_explanation
 from actors.cli.options import json_option
-from actors.cli.relog import replay_file
+from actors.cli.outputs import OutputFile
+from actors.cli.pipes import is_pipe, settled
+from actors.cli.relog import print_commands_for, replay_file
 from actors.cli.tables import print_command, print_json, print_line
 from actors.explore import Failure, Result, load_failure, replay
 from actors.explore.explain import explained
@@ -36,12 +38,13 @@ ROWS = 40
 
 @click.command("replay", epilog=EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path())
-@click.option("--log", "log_file", metavar="FILE", type=click.Path(), help="Write a log of the run.")
+@click.option("--log", "log_file", metavar="FILE", type=OutputFile(), help="Write a log of the run.")
 @json_option
 def command(file: str, log_file: str | None, as_json: bool) -> int:
     """Run one recorded failure again, exactly, or what a log tells of."""
+    name, file = file, settled(file)
     if is_log(file):
-        return replay_file(file, log_file, as_json)
+        return replay_file(name, file, log_file, as_json)
     failure = load_failure(file)
     if log_file is not None and Path(log_file).exists() and Path(log_file).samefile(file):
         raise BadInput(f"--log: {log_file} is the failure itself, expected another file")
@@ -51,9 +54,9 @@ def command(file: str, log_file: str | None, as_json: bool) -> int:
         write_log(log_file, log)
     explanation = explained(log, result.accesses, ROWS)
     if as_json:
-        print_json(as_values(file, failure, result) | explanation.as_json())
+        print_json(as_values(name, failure, result) | explanation.as_json())
     else:
-        show(failure, result, explanation, file, log_file)
+        show(failure, result, explanation, name, log_file)
     return ExitCode.OK if result.ok else ExitCode.FOUND
 
 
@@ -84,7 +87,6 @@ def show(failure: Failure, result: Result, explanation: Explanation, file: str, 
     if failure.changed:
         print_line(f"{failure.changed}, and the recording still fits", 2)
     if log_file is not None:
-        print_command(f"tcemu log tree {log_file}")
-        print_command(f"tcemu draw {log_file} -o run.html")
-    else:
+        print_commands_for(log_file)
+    elif not is_pipe(file):
         print_command(f"tcemu replay {shlex.quote(file)} --log run.jsonl")

@@ -14,11 +14,13 @@ from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
 from actors.cli.hunt import named, print_failures, print_races
 from actors.cli.options import Seconds, json_option, kernel_option, switches
+from actors.cli.outputs import OutputFile
+from actors.cli.pipes import settled
 from actors.cli.shelf import Running, run_shelf
 from actors.cli.subjects import Subject, everything, find_subject, kernels_of
 from actors.cli.tables import Advance, Cell, Column, plural, print_json, print_line, print_table, progress
 from actors.cli.units import FAILURES, Unit
-from actors.explore import STRATEGIES, Failure, Report, find_strategy, load_failure
+from actors.explore import STRATEGIES, Failure, Report, find_strategy, load_failure, replay
 from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
 from actors.kernel.failpoints import FAILPOINTS
@@ -130,7 +132,7 @@ class NumberOrAll(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: one a CPU]")
 @click.option("--dask", metavar="ADDRESS", help="Spread over a Dask cluster, tcp://HOST:PORT.")
 @click.option(
-    "--log", "log_file", metavar="FILE", type=click.Path(), help="Write a log of the first order that broke."
+    "--log", "log_file", metavar="FILE", type=OutputFile(), help="Write a log of the first order that broke."
 )
 @output_options
 @json_option
@@ -272,6 +274,7 @@ def go_on_after(
 
     Raises:
         ProgramError: the file is malformed.
+        ReplayDivergence: it no longer fits, and there is no going on from what it holds.
         BadInput: something else is asked for that the file says already, or that cannot be.
     """
     given = {"PROGRAM": programs, "--kernel": kernels, "--with": how["with_"], "--without": how["without"]}
@@ -279,7 +282,8 @@ def go_on_after(
     for name, value in given.items():
         if value not in ((), None):
             raise BadInput(f"{name}: {file} says that already; --after goes on from there")
-    failure = load_failure(file)
+    failure = load_failure(settled(file))
+    replay(failure)
     strategy = how["strategy"] or AFTER_STRATEGY
     if strategy == STRATEGY or find_strategy(strategy).every_step:
         able = ", ".join(

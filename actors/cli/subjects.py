@@ -9,6 +9,7 @@ from actors.check.invariants import INVARIANTS
 from actors.cli import clients
 from actors.cli.clients import Client
 from actors.cli.exits import BadInput
+from actors.cli.pipes import called, is_pipe, settled
 from actors.explore.scenario import find_function
 from actors.explore.scenarios import builtin, builtin_names, builtins
 from actors.kernel.catalogue import find_kernel, find_piece, nearest
@@ -33,6 +34,8 @@ def find_subject(name: str) -> Subject:
     if name.endswith(".jsonl"):
         load_stream(name)
         return Client(name)
+    if is_pipe(name):
+        return checked(called(name), load_program(settled(name)))
     if Path(name).is_file() or "/" in name or name.endswith(".json"):
         return checked(name, load_program(name))
     if name in builtin_streams():

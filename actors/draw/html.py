@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from actors.draw import Undrawable
-from actors.draw.rundata import run_data
+from actors.draw.rundata import beginning, run_data
 from actors.trace import schema as s
-from actors.trace.diff import Parting, diff
+from actors.trace.diff import Parting, diff, unlike
 from actors.trace.jsonl import Log
 from actors.trace.text import clipped
 
@@ -80,8 +80,9 @@ def page_template() -> Any:
 def page_data(log: Log, compare: Log | None) -> dict[str, Any]:
     """Everything that the script is given."""
     if compare is None:
-        return {"runs": [run_data(log)], "parting": None}
-    return {"runs": [run_data(log), run_data(compare)], "parting": parting_data(diff(log, compare))}
+        return {"runs": [run_data(beginning(log))], "parting": None}
+    parting = parting_data(diff(log, compare)) | {"unlike": unlike(log, compare)}
+    return {"runs": [run_data(beginning(each)) for each in (log, compare)], "parting": parting}
 
 
 def parting_data(parting: Parting) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from actors.draw import Undrawable
 from actors.draw.fold import Fold, Patch
 from actors.draw.lanes import Lanes, Slice, lanes
@@ -71,6 +73,15 @@ def run_data(log: Log, name: str = "") -> dict[str, Any]:
     data["problems"] = [problem_data(problem) for problem in problems(log)]
     data["texts"] = list(texts.numbers)
     return data
+
+
+def beginning(log: Log) -> Log:
+    """As much of a long run as a page shows, under a name that says so."""
+    steps = len(log.events)
+    if steps <= MOST_STEPS:
+        return log
+    name = f"{clipped(log.header.name or 'a run', 60)} (the first {MOST_STEPS:,} of {steps:,} steps)"
+    return log._replace(header=structs.replace(log.header, name=name), events=log.events[:MOST_STEPS])
 
 
 def check(log: Log, name: str) -> None:
@@ -238,4 +249,4 @@ def problem_data(problem: Problem) -> dict[str, Any]:
     }
 
 
-__all__ = ["MOST_STEPS", "run_data"]
+__all__ = ["MOST_STEPS", "beginning", "run_data"]

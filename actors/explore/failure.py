@@ -293,6 +293,8 @@ def parse_failure(data: bytes, file: str) -> Failure:
     if failure.version != VERSION:
         raise ProgramError(file, "version", f"found {failure.version}, expected {VERSION}")
     for number, (options, taken, _) in enumerate(failure.choices):
+        if options < 1:
+            raise ProgramError(file, f"choices[{number}]", f"found {options} options, expected 1 or more")
         if not 0 <= taken < options:
             raise ProgramError(
                 file, f"choices[{number}]", f"found {taken} of {options}, expected 0 to {options - 1}"

@@ -82,6 +82,16 @@ def headers(one: s.Header, other: s.Header) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def unlike(one: Log, other: Log) -> str:
+    """In what two runs are of different programs, so that no decision need part them; "" for one program."""
+    names = [log.header.name or "a run" for log in (one, other)]
+    if names[0] != names[1]:
+        return f"{names[0]} and {names[1]} are different programs; what parts them need be no decision"
+    if one.header.program != other.header.program:
+        return f"two different programs have the name {names[0]}; what parts them need be no decision"
+    return ""
+
+
 def as_json(parting: Parting) -> dict[str, Any]:
     """The parting as JSON values."""
     values: dict[str, Any] = msgspec.to_builtins(parting._asdict())

@@ -291,9 +291,21 @@ def test_what_cannot_go_on_is_one_line(failure: Path, tcemu: Any, args: list[str
     assert finished.stderr.count("\n") == 1
 
 
+def test_a_recording_that_no_longer_fits_is_not_gone_on_from(failure: Path, tcemu: Any) -> None:
+    changed = json.loads(failure.read_text())
+    changed["choices"][3] = [2, 1, "nobody"]
+    failure.write_text(json.dumps(changed))
+    finished = tcemu("stress", "--after", failure, "--schedules", "5")
+    assert finished.returncode == 3
+    assert "does not fit at choice 3: it says 'nobody' out of 2" in finished.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "line"),
     [
+        (["--log", "."], "'--log': .: cannot be written: Is a directory"),
+        (["--junit", ""], "'--junit': found '', expected a file"),
+        (["--markdown", "/dev/full"], "'--markdown': /dev/full: cannot be written: No space left on device"),
         (["--strategy", "dpro"], "no strategy 'dpro'; there are portfolio, random"),
         (["--seed", "x"], "'x' is not a valid integer"),
         (["--kill", "7"], "--kill: map-vs-unmap has no process 7; it has 0"),

@@ -62,7 +62,8 @@ class App {
       root.append(button);
     };
     if (this.parting) {
-      const { same, chosen, row } = this.parting;
+      const { same, chosen, row, unlike } = this.parting;
+      if (unlike) chip("two programs", unlike, "warn", () => {});
       const step = this.run.step(Math.min(row, this.run.size - 1));
       if (same) chip("the runs are the same", "", "part", () => {});
       else chip(chosen ? `parted at ${step}: ${chosen.join(" | ")}` : `parted at ${step}`, "where the runs part (d)", "part", () => this.toParting());

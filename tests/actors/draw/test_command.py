@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
+from contextlib import contextmanager
 
 import pytest
+from msgspec import structs
 
 from actors.cli.app import run
+from actors.draw import rundata
 from actors.explore import save_failure
 from actors.trace.jsonl import dump, write_log
 
@@ -52,7 +57,8 @@ def test_it_compares_two_runs(file, log, tmp_path, capsys):
     [
         (["{log}"], "--output: found none"),
         (["{log}", "-o", "run.png"], "expected a name that ends in"),
-        (["{log}", "-o", "{folder}/no/run.html"], "No such file"),
+        (["{log}", "-o", "{log}/run.html"], "cannot be written: Not a directory"),
+        (["{log}", "-o", "{folder}"], "cannot be written: Is a directory"),
         (["{folder}/none.jsonl", "-o", "run.html"], "No such file"),
         (["{log}", "--form", "svg", "--compare", "{log}"], "--compare: svg shows one run"),
     ],
@@ -102,3 +108,49 @@ def test_a_log_that_breaks_off_is_drawn_as_far_as_it_goes(file, tmp_path, capsys
     assert run(["draw", str(file), "-o", str(tmp_path / "run.html")]) == 0
     assert "cut off after 39 events" in capsys.readouterr().err
     assert '"verdict":"cut off"' in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+@contextmanager
+def piped(path, data):
+    """A named pipe through which ``data`` comes, once."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(data,))
+    writer.start()
+    yield str(path)
+    writer.join()
+
+
+def test_a_pipe_is_read_once(file, failure, tmp_path, capsys):
+    for name, data in (("a", file.read_bytes()), ("b", save_failure(failure, tmp_path).read_bytes())):
+        with piped(tmp_path / name, data) as pipe:
+            assert run(["draw", pipe, "-o", str(tmp_path / "new" / "run.html")]) == 0
+    with piped(tmp_path / "c", b"{}") as pipe:
+        assert run(["draw", pipe, "-o", str(tmp_path / "run.html")]) == 2
+    assert capsys.readouterr().err.startswith(f"{pipe}: line 1: found no header")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"verdict": "oops"}, {"digest": "0"}, {"invariant": "J-K2"}, {"budget": 9}], ids=str
+)
+def test_a_failure_that_no_longer_fits_is_not_drawn(failure, tmp_path, capsys, changes):
+    kept = save_failure(structs.replace(failure, **changes), tmp_path)
+    assert run(["draw", str(kept), "-o", str(tmp_path / "run.html")]) == 3
+    assert "the recording does not fit" in capsys.readouterr().err
+    assert not (tmp_path / "run.html").exists()
+
+
+def test_of_a_run_that_is_too_long_the_beginning_is_drawn(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(rundata, "MOST_STEPS", 50)
+    assert run(["draw", str(file), "-o", str(tmp_path / "run.html")]) == 0
+    said = capsys.readouterr()
+    assert "too long for a page, drawn are the first 50 of its" in said.err
+    assert "run.html: 50 steps of" in " ".join(said.out.split())
+    assert "(the first 50 of " in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_two_programs_side_by_side_are_told(file, log, tmp_path, capsys):
+    write_log(tmp_path / "other.jsonl", log._replace(header=structs.replace(log.header, name="another")))
+    other, page = (str(tmp_path / name) for name in ("other.jsonl", "t.html"))
+    assert run(["draw", str(file), "--compare", other, "-o", page]) == 0
+    assert "--compare: exit-with-lazy-borrower and another are different programs" in capsys.readouterr().err
+    assert '"unlike":"exit-with' in (tmp_path / "t.html").read_text(encoding="utf-8")

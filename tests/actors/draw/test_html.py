@@ -96,7 +96,7 @@ def test_a_log_without_events_and_one_with_too_many_are_refused(script):
     event = s.Start(step=0, thread="t", actor="")
     many = script.log()._replace(events=[event] * (MOST_STEPS + 1))
     with pytest.raises(Undrawable, match=r"found 100,001 steps, expected at most 100,000; cut it first"):
-        draw(many)
+        run_data(many)
 
 
 def test_a_step_that_the_page_cannot_count_is_refused(script):

@@ -263,7 +263,8 @@ def test_outcomes_of_pytest_inside_threads(pytester: pytest.Pytester, run: Run) 
 def test_the_log_of_a_failing_order_is_kept_where_it_is_wanted(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(EXPLORED.format(mark='(kernel="v4.9", strategy="dpor")'))
     result = run("--tcemu-logs=logs")
-    result.stdout.fnmatch_lines(["run this order again:", "*", "look at it:", "  tcemu draw logs/*.jsonl -o logs/*.html"])
+    drawn = "  tcemu draw logs/*.jsonl -o logs/*.html"
+    result.stdout.fnmatch_lines(["run this order again:", "*", "look at it:", drawn])
     (file,) = (pytester.path / "logs").iterdir()
     log = read_log(file)
     assert log.end is not None and log.end.invariant == "J-Q1"
