@@ -9,6 +9,7 @@ from actors.execute.steps import Execution, Outcome
 from actors.kernel.composition import Kernel
 from actors.machine import Machine
 from actors.program import Program, Step, VectorFile
+from actors.program.address import U64_MAX
 from actors.runtime.bare import BareRuntime
 from actors.runtime.errors import Deadlock, EmulatorError, KernelOops, Livelock
 from hw import HardwareError
@@ -151,11 +152,11 @@ class Replay:
             self.failures.append(Failure(self.program.name, index, step.op, field, expected, actual))
 
     def locked_kb(self, actor: int) -> int:
-        """VmLck of a process in KiB."""
+        """VmLck of a process in KiB, as the kernel prints it: modulo 2^64."""
         process: Any = self.core.actors[self.execution.processes[actor]]
         mm: Any = self.core.actors[process.mm]
         pages: int = mm.locked_vm.value
-        return pages * self.machine.page_size >> 10
+        return pages << self.machine.memory.page_shift - 10 & U64_MAX
 
     def pinned_pages(self) -> int:
         """Pins as the recorder counted them."""

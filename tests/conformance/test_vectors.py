@@ -75,9 +75,11 @@ def test_windows_and_pages_of_odd_sizes_are_answered_and_charged_as_recorded(pat
 @pytest.mark.parametrize("path", FILES[::3], ids=name_of)
 def test_vectors_run_on_kernels_that_were_not_recorded(path: Path, kernel: str) -> None:
     """They differ, but in answers only: nothing of the emulator fails."""
-    file = load_vectors(str(path))
-    for result in conform(file, kernel):
-        assert result.passed <= result.steps
+    results = [result for result in conform(load_vectors(str(path)), kernel) if result.tag != "danger"]
+    passed, steps = sum(r.passed for r in results), sum(r.steps for r in results)
+    assert passed > 0.4 * steps
+    ended = {f.actual for r in results for f in r.failures if f.field == "verdict"} - {None}
+    assert ended <= ({"livelock", "deadlock", "oops"} if kernel != "fixed" else set())
 
 
 def test_no_name_of_a_vector_is_known_to_the_emulator() -> None:

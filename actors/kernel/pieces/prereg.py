@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, nullcontext
+from errno import EINVAL
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ class OverlapRaceEinval(Piece):
 
     class mm(Mm):
         async def mm_iommu_lost_race(self, other: Region) -> NewRegion:
-            return NewRegion(-22, "")
+            return NewRegion(-EINVAL, "")
 
 
 class LookupUaf(Piece):
