@@ -118,7 +118,8 @@ class FuzzCampaign:
         self.crew = crew
         self.tell = tell
         self.row = corpus.campaign(plan.kernel_name, plan.seed, plan.mode)
-        self.state = msgspec.json.decode(self.row.state, type=State)
+        with corpus.sound(f"the state of campaign {self.row.id}"):
+            self.state = msgspec.json.decode(self.row.state, type=State)
         self.covered = set(corpus.features(self.row.id))
         self.parents = corpus.kept(self.row.id, self.row.first)
         self.energy = list(accumulate(min(each.features, MOST_ENERGY) + 1 for each in self.parents))

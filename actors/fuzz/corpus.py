@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from time import sleep
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -53,6 +53,10 @@ CREATE TABLE curve (
 
 CAMPAIGN = "id, kernel, seed, mode, batch, programs, orders, seconds, state, first"
 """The columns of a campaign, as :class:`CampaignRow` has them."""
+
+
+UNSOUND = (ValueError, KeyError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError)
+"""What reading the text of a row may fail with when something else stands there."""
 
 
 class CorpusError(Exception):
@@ -130,6 +134,10 @@ class Corpus:
         self.path = Path(path)
         if not create and not self.path.exists():
             raise CorpusError(f"{self.path}: no such corpus; tcemu fuzz makes one")
+        if self.path.is_dir():
+            raise CorpusError(f"{self.path}: is a folder, expected the file of a corpus")
+        if self.path.parent.is_file():
+            raise CorpusError(f"{self.path}: {self.path.parent} is a file, expected a folder")
         with self.told():
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,10 +196,22 @@ class Corpus:
         """Turn what SQLite and the system say into words for people."""
         try:
             yield
-        except sqlite3.DatabaseError as problem:
+        except sqlite3.Error as problem:
             raise CorpusError(f"{self.path}: {words(problem)}") from problem
         except OSError as problem:
             raise CorpusError(f"{self.path}: {problem.strerror or problem}") from problem
+
+    @contextmanager
+    def sound(self, what: str) -> Iterator[None]:
+        """Read what stands in a row; other people's programs write into files too.
+
+        Raises:
+            CorpusError: something else stands there.
+        """
+        try:
+            yield
+        except UNSOUND as problem:
+            raise CorpusError(f"{self.path}: damaged, {what} cannot be read; name another file") from problem
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -220,13 +240,18 @@ class Corpus:
                 f"SELECT {CAMPAIGN} FROM campaigns WHERE (kernel, seed, mode) = (?, ?, ?)",
                 (kernel, seed, mode),
             ).fetchone()
-        return CampaignRow(*row)
+        return self.campaign_row(row)
 
     def campaigns(self) -> list[CampaignRow]:
         """All campaigns, oldest first."""
         with self.told():
             rows = self.db.execute(f"SELECT {CAMPAIGN} FROM campaigns ORDER BY id").fetchall()
-        return [CampaignRow(*row) for row in rows]
+        return [self.campaign_row(row) for row in rows]
+
+    def campaign_row(self, row: Sequence[object]) -> CampaignRow:
+        """A campaign from its row."""
+        with self.sound(f"campaign {row[0]}"):
+            return msgspec.convert(list(row), CampaignRow)
 
     def advance(self, db: sqlite3.Connection, row: CampaignRow, features: int) -> None:
         """Note how far a campaign has come; inside a transaction."""
@@ -274,13 +299,15 @@ class Corpus:
                 " WHERE ?1 IS NULL OR campaign = ?1 OR number <= ?2 ORDER BY number",
                 (campaign, first),
             ).fetchall()
-        return [KeptProgram(*row) for row in rows]
+        with self.sound("the list of programs"):
+            return [msgspec.convert(list(row), KeptProgram) for row in rows]
 
     def program(self, number: int) -> Program:
         """The program of that number."""
         with self.told():
             row = self.db.execute("SELECT text FROM programs WHERE number = ?", (number,)).fetchone()
-        return parse_exact(json.loads(row[0]), f"{self.path}: program {number}")
+        with self.sound(f"program {number}"):
+            return parse_exact(json.loads(row[0]))
 
     def named(self, name: str) -> list[tuple[str, Program]]:
         """Programs whose short names begin so."""
@@ -288,7 +315,8 @@ class Corpus:
             rows = self.db.execute(
                 "SELECT DISTINCT id, text FROM programs WHERE substr(id, 1, ?) = ?", (len(name), name)
             ).fetchall()
-        return [(found, parse_exact(json.loads(text), f"{self.path}: {found}")) for found, text in rows]
+        with self.sound(f"program {name}"):
+            return [(found, parse_exact(json.loads(text))) for found, text in rows]
 
     def features(self, campaign: int | None = None) -> list[str]:
         """What a campaign has covered, or all of them, sorted."""
@@ -354,10 +382,13 @@ class Corpus:
                 "SELECT id, kernel, signature, hits, programs, seconds, stands, finding FROM failures"
                 " WHERE ?1 IS NULL OR kernel = ?1 ORDER BY rowid", (kernel,)
             ).fetchall()  # fmt: skip
-        return [
-            KeptFailure._make((*row[:6], bool(row[6]), read_finding(row[7], f"{self.path}: {row[0]}")))
-            for row in rows
-        ]
+        return [self.kept_failure(row) for row in rows]
+
+    def kept_failure(self, row: Sequence[Any]) -> KeptFailure:
+        """A failure from its row."""
+        with self.sound(f"failure {row[0]}"):
+            plain = msgspec.convert(list(row[:6]), tuple[str, str, str, int, int, float])
+            return KeptFailure(*plain, bool(row[6]), read_finding(row[7]))
 
 
 def spelled(program: Program) -> str:
@@ -378,27 +409,29 @@ def written(finding: Finding) -> dict[str, object]:
     }
 
 
-def read_finding(text: str, place: str) -> Finding:
+def read_finding(text: str) -> Finding:
     """A finding from its text."""
     values = json.loads(text)
     failure = values["failure"]
     return Finding(
         **{key: values[key] for key in ("signature", "key", "verdict", "invariant", "message")},
         known=tuple(values["known"]),
-        program=parse_exact(values["program"], place),
+        program=parse_exact(values["program"]),
         failure=None if failure is None else msgspec.convert(failure, Failure),
     )
 
 
-def words(problem: sqlite3.DatabaseError) -> str:
+def words(problem: sqlite3.Error) -> str:
     """What SQLite complains of, in words that say what to do."""
     text = str(problem)
     if "locked" in text:
         return f"locked by somebody else for {PATIENCE_SECONDS:.0f} s; end that program or name another file"
     if "readonly" in text or "unable to open" in text:
-        return "cannot be written; change its permissions or name another file"
+        return "cannot be opened and written; change its permissions or name another file"
     if "full" in text:
         return "no room left on the disk; what was told of is safe, the rest is lost"
+    if "decode" in text:
+        return "damaged, a text in it is none; name another file"
     if "not a database" in text or "malformed" in text or "no such" in text:
         return f"no corpus, or a damaged one ({text}); name another file"
     return text

@@ -100,7 +100,7 @@ def test_files_that_are_no_corpus(tmp_path: Path) -> None:
         db.execute("CREATE TABLE t (x)")
     db.close()
     assert "no corpus of tcemu fuzz" in refused(other)
-    assert "cannot be written" in refused(tmp_path)
+    assert "is a folder" in refused(tmp_path)
 
 
 def test_a_newer_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,3 +189,33 @@ def test_kernels_by_their_spelling() -> None:
         "v4.10-seed", ("lookup-uaf",), ("tce-create-mutex-leak",)
     )  # fmt: skip
     assert Switches("v4.10-seed").compose().name == "v4.10-seed"
+
+
+DAMAGE = {
+    "no-text": "UPDATE failures SET finding = CAST(x'ff80' AS TEXT)",
+    "no-json": "UPDATE failures SET finding = '{nope'",
+    "no-finding": "UPDATE failures SET finding = '{}'",
+    "no-number": "UPDATE failures SET hits = 'many'",
+    "no-program": "UPDATE programs SET text = '[1]'",
+    "no-campaign": "UPDATE campaigns SET orders = 'x'",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_garbage_in_a_row_is_one_line_without_the_garbage(what: str, tmp_path: Path) -> None:
+    with Corpus(tmp_path / "c.db") as corpus:
+        row = corpus.campaign("v6.12", 0, "")
+        with corpus.transaction() as db:
+            corpus.keep(db, row.id, PROGRAMS[0], ["a"])
+            corpus.add_failure(db, row.kernel, finding(), 1, 0, 0.0, row.id)
+            db.execute(DAMAGE[what])
+        with pytest.raises(CorpusError, match=r"c\.db: damaged, [a-z0-9 ]+; name another file$"):
+            corpus.campaigns(), corpus.failures(), corpus.program(1)
+
+
+def test_a_folder_is_no_corpus(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CorpusError, match="is a folder, expected the file of a corpus"):
+        Corpus(tmp_path)
+    with pytest.raises(CorpusError, match="file is a file, expected a folder"):
+        Corpus(tmp_path / "file" / "c.db")
