@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from actors.cli.exits import BadInput, ExitCode
 from actors.cli.fuzz import CORPUS
 from actors.cli.options import NamedGroup, json_option
 from actors.cli.tables import Cell, Column, plural, print_command, print_json, print_line, print_table
-from actors.explore.failure import save_failure
+from actors.explore.failure import file_name, save_failure
 from actors.fuzz import Corpus, regression_test
 from actors.fuzz.corpus import KeptFailure
 from actors.fuzz.tidy import merge, minimise
@@ -117,12 +118,16 @@ def show(name: str, path: Path, as_json: bool) -> int:
     elif as_json:
         print_json(values(failures[0]))
     else:
-        tell(failures[0])
+        tell(failures[0], path)
     return ExitCode.OK
 
 
-def tell(kept: KeptFailure) -> None:
-    """Print a failure: what, how to replay it, the program, the test."""
+EXPORT = Path(".tcemu") / "corpus"
+"""Where failures of a corpus are written in the commands that are printed."""
+
+
+def tell(kept: KeptFailure, path: Path) -> None:
+    """Print a failure: what, the program, the test, how to replay and draw it."""
     finding = kept.finding
     print_line(
         f"{kept.id} on {kept.kernel}: {finding.invariant or finding.verdict}, {finding.label}", bold=True
@@ -141,6 +146,13 @@ def tell(kept: KeptFailure) -> None:
         print_line(f"order: {the_order(kept)}", 2)
     print_line()
     click.echo(regression_test(kept.kernel, finding), nl=False)
+    if finding.failure is not None:
+        file = shlex.quote(str(EXPORT / "failures" / file_name(finding.failure)))
+        of = "" if path == CORPUS else f" --corpus {shlex.quote(str(path))}"
+        print_line()
+        print_command(f"tcemu corpus export {EXPORT}{of}")
+        print_command(f"tcemu replay {file}")
+        print_command(f"tcemu draw {file} -o run.html")
 
 
 def the_order(kept: KeptFailure) -> str:

@@ -173,11 +173,18 @@ def problem_of(error: BaseException) -> Problem:
     if type(error) is OSError and error.filename is None and error.errno in UNWRITABLE:
         return Problem(ExitCode.BAD_INPUT, f"standard output: {error.strerror}", error)
     code = code_of(error)
-    text = one_line(original(str(error)))
+    text = one_line(original(str(error))) + where_listed(error)
     if code == ExitCode.EMULATOR:
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         text = f"tcemu: error of the emulator: {what} (TCEMU_TRACEBACK=1 shows where)"
     return Problem(code, text, error)
+
+
+def where_listed(error: BaseException) -> str:
+    """Where the names are listed, for a defect that there is not and that is like none."""
+    text = str(error)
+    unknown = type(error).__name__ == "UnknownPiece" and text.startswith("no defect")
+    return "; tcemu defects lists them" if unknown and "did you mean" not in text else ""
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -268,7 +269,7 @@ def show(report: FuzzReport, coverage: bool) -> None:
         print_line()
     for finding in report.new:
         print_line(f"{finding.label}: {finding.message}", bold=True)
-        print_command(f"tcemu corpus show {finding.id} --corpus {report.corpus}")
+        print_command(show_command(finding.id, report.corpus))
     for signature in report.gone:
         print_line(f"{signature}: failed in an earlier sitting, and does not any more")
     if report.off:
@@ -287,8 +288,22 @@ def show(report: FuzzReport, coverage: bool) -> None:
         f" {plural(stand, 'failure')}; now {plural(programs, 'program')} and {plural(orders, 'order')}"
         f" in {seconds:.0f} s. Kept in {report.corpus}."
     )
+    if report.pending:
+        print_line(
+            f"{plural(report.pending, 'failure')} of the last batch not looked into yet; the next sitting"
+            " begins with that."
+        )
+    first = next(iter(report.new or report.findings), None)
+    if first is not None:
+        print_command(show_command(first.id, report.corpus))
     if report.interrupted:
         click.echo("interrupted", err=True)
+
+
+def show_command(name: str, corpus: str) -> str:
+    """What to type to be told of a failure."""
+    of = "" if Path(corpus) == CORPUS else f" --corpus {shlex.quote(corpus)}"
+    return f"tcemu corpus show {name}{of}"
 
 
 def row(finding: FindingReport) -> tuple[Any, ...]:

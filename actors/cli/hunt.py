@@ -11,11 +11,15 @@ from actors.cli.tables import plural, print_command, print_line, width
 from actors.explore.result import Explanation, Finding, Report
 from actors.kernel.catalogue import find_piece
 from actors.trace.interleaving import lines
+from actors.trace.text import clipped
 
 BLOCKS = 6
 """Failures that are told at length; others get two lines each."""
 
 NUMBERS = frozenset("0123456789,")
+
+NOTE = 200
+"""Characters of what is noted."""
 
 NAMES = 3
 """Rows that are named of those with the same failure."""
@@ -50,6 +54,34 @@ def print_races(reports: Sequence[Report]) -> None:
             f"race in {report.program} on {report.kernel}{also([other for other, _ in others])}", bold=True
         )
         print_line(finding.message, 2)
+
+
+def print_noted(reports: Sequence[Report]) -> None:
+    """Say once of each kind of breach that rows only note what it is, and which rows have it."""
+    noted: dict[str, list[tuple[Report, Finding]]] = {}
+    for report in reports:
+        for finding in report.findings if report.verdict == "ok" else ():
+            if finding.invariant != "race":
+                noted.setdefault(finding.kind, []).append((report, finding))
+    if noted:
+        print_line()
+    for kind, ((report, finding), *others) in noted.items():
+        rest = f" and {plural(len(others), 'other row')}" if others else ""
+        print_line(
+            f"noted {kind}: {clipped(finding.message, NOTE)} ({report.program} on {report.kernel}{rest})"
+        )
+
+
+def print_refused(reports: Sequence[Report]) -> None:
+    """Say which setups do not what they say: each once, and in which rows."""
+    refused: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        for note in report.notes:
+            refused.setdefault((report.program, note), []).append(report.kernel)
+    if refused:
+        print_line()
+    for (program, note), kernels in refused.items():
+        print_line(f"{program} on {', '.join(kernels)}: {note}", colour="yellow")
 
 
 def kinds_of(reports: Sequence[Report]) -> list[list[Report]]:
@@ -131,4 +163,7 @@ def print_cause(slug: str | None) -> None:
     print_command(f"tcemu defects show {slug}")
 
 
-__all__ = ["named", "print_cause", "print_explanation", "print_failure", "print_failures", "print_races"]
+__all__ = [
+    "named", "print_cause", "print_explanation", "print_failure", "print_failures", "print_noted",
+    "print_races", "print_refused",
+]  # fmt: skip

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from actors.cli.exits import BadInput, Ending
+from actors.cli.exits import BadInput, Ending, ExitCode
 from actors.cli.leftovers import Killed, is_well, show
 from actors.cli.options import json_option, kernel_option, switches
 from actors.cli.outputs import OutputFile
-from actors.cli.tables import Advance, plural, print_json, progress
+from actors.cli.tables import Advance, Column, plural, print_json, print_table, progress
 from actors.execute.play import PlayResult, from_strace, play, play_killed, play_together
 from actors.kernel.catalogue import find_kernel, nearest
 from actors.kernel.composition import Kernel
@@ -22,6 +22,7 @@ from actors.program import Stream, builtin_streams, load_stream
 
 EPILOG = """\b
 Examples:
+  tcemu play --list                                  which streams are built in
   tcemu play                                         every built-in stream, on "fixed"
   tcemu play dpdk-4k-pages --kernel v6.12            what a defect leaves behind, and which
   tcemu play qemu-nvme-ddw --kill-at 300 --borrow 1  SIGKILL after 300 calls, cpu 1 borrows the mm
@@ -112,15 +113,23 @@ def complete_stream(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="Play a log of strace -X raw, as far as such a log goes; may be repeated.",
 )
 @click.option("--log", "log_file", metavar="FILE", type=OutputFile(), help="Write a log of the one play.")
+@click.option("--list", "only_list", is_flag=True, help="Name the built-in streams, and play none.")
 @json_option
 def command(
-    files: tuple[str, ...], traces: tuple[str, ...], as_json: bool, log_file: str | None, **how: Any
+    files: tuple[str, ...],
+    traces: tuple[str, ...],
+    as_json: bool,
+    log_file: str | None,
+    only_list: bool,
+    **how: Any,
 ) -> int:
     """Play recorded clients, and say what they leave behind.
 
     Without a name: every built-in stream. A reply that differs from the recorded one is given its
     reason: a defect, a section of the reference, or the recorder.
     """  # fmt: skip
+    if only_list:
+        return list_streams(as_json)
     kernel = find_kernel(how.pop("kernel") or "fixed", how.pop("with_"), how.pop("without"))
     ending = Ending()
     results: list[PlayResult | Killed] = []
@@ -144,6 +153,21 @@ def command(
     else:
         show(results)
     return ending.finish()
+
+
+STREAMS = (Column("stream"), Column("calls", right=True), Column("what it is", wraps=True))
+
+
+def list_streams(as_json: bool) -> int:
+    """Print the built-in streams."""
+    streams = [(name, load_stream(path)) for name, path in builtin_streams().items()]
+    if as_json:
+        print_json(
+            {"streams": [{"name": n, "calls": s.calls, "about": s.program.about} for n, s in streams]}
+        )
+    else:
+        print_table(STREAMS, [(name, stream.calls, stream.program.about) for name, stream in streams])
+    return ExitCode.OK
 
 
 def find_stream(name: str) -> Stream:

@@ -12,7 +12,7 @@ from actors.cli.ci import OPTIONS, output_options, write_outputs
 from actors.cli.clients import Client
 from actors.cli.exits import BadInput, Ending, Told
 from actors.cli.fleet import available_cpus, run_all
-from actors.cli.hunt import named, print_failures, print_races
+from actors.cli.hunt import named, print_failures, print_noted, print_races, print_refused
 from actors.cli.options import Seconds, json_option, kernel_option, switches
 from actors.cli.outputs import OutputFile
 from actors.cli.pipes import settled
@@ -263,7 +263,8 @@ def failure_points(names: tuple[str, ...]) -> tuple[str, ...]:
     known = FAULTS | {name: (name,) for name in FAILPOINTS}
     for name in names:
         if name not in known:
-            raise BadInput(f"--fail: no failure point {name!r}{nearest(name, known)}")
+            hint = nearest(name, known) or f"; there are {', '.join(known)}"
+            raise BadInput(f"--fail: no failure point {name!r}{hint}")
     return tuple(dict.fromkeys(point for name in names for point in known[name]))
 
 
@@ -343,6 +344,8 @@ def show(done: Sequence[tuple[Unit, Report]]) -> None:
     """Print the table, and of each failure what it was and the line to type next."""
     print_table(COLUMNS, [row(unit, report) for unit, report in done])
     reports = [report for _, report in done]
+    print_refused(reports)
+    print_noted(reports)
     print_failures(reports)
     print_races(reports)
     complete = sum(report.complete for report in reports)

@@ -211,8 +211,10 @@ class Search:
         first = self.broken.failure() if self.broken is not None else None
         complete = first is None and len(begun) == len(self.parts) and all(map(covered, begun))
         found: dict[str, Finding] = {}
+        notes: dict[str, None] = {}
         for campaign in begun:
             found = campaign.findings | found
+            notes |= dict.fromkeys(getattr(campaign.model, "notes", ()))
         return structs.replace(
             first or self.fine(),
             program=self.unit.name,
@@ -221,6 +223,7 @@ class Search:
             points=max((campaign.points for campaign in begun), default=0),
             seconds=round(self.seconds, 3),
             findings=tuple(found.values()),
+            notes=tuple(notes),
             schedules_to_first_failure=self.orders if first is not None else None,
             places=(sum(map(covered, tried)), len(tried)) if any(part.label for part in self.parts) else None,
         )

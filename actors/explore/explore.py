@@ -315,6 +315,7 @@ class Campaign:
             preemptions=failure.preemptions if failure else None,
             failure=failure,
             estimate=getattr(self.strategy, "estimate", None),
+            notes=getattr(self.model, "notes", ()),
         )
 
     def shown(self, report: Report) -> Report:

@@ -246,11 +246,7 @@ def save_failure(failure: Failure, folder: str | Path) -> Path:
     """Write a failure into ``folder`` under a name of its own, and return the path."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in failure.name)
-    path = (
-        target
-        / f"{name}-{failure.kernel.name}-{failure.invariant or failure.verdict}-{failure.digest[:8]}.json"
-    )
+    path = target / file_name(failure)
     kept = ("program", "function", "client", "fail_nth", "fail", "known_as", "fatal")
     values = {
         k: v for k, v in msgspec.to_builtins(failure).items() if k not in kept or v not in (None, (), "")
@@ -258,6 +254,13 @@ def save_failure(failure: Failure, folder: str | Path) -> Path:
     lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return path
+
+
+def file_name(failure: Failure) -> str:
+    """The name of the file that a failure is kept in."""
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in failure.name)
+    what = failure.invariant or failure.verdict
+    return f"{name}-{failure.kernel.name}-{what}-{failure.digest[:8]}.json"
 
 
 def load_failure(path: str | Path) -> Failure:
@@ -373,6 +376,7 @@ __all__ = [
     "Subject",
     "Switches",
     "capture",
+    "file_name",
     "load_failure",
     "parse_failure",
     "replay",

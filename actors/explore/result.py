@@ -116,6 +116,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         places: of kill points or failure points that were tried in turn: in how many of them every
             order was covered, and how many they are; None for a search of one thing.
         explanation: why the failing order failed.
+        notes: steps of the setup that failed and do not say that they may.
         campaign: what can run the failing order again, where ``explore`` has just come from; it is no part
             of the value, and is left behind when a report is copied or sent.
     """
@@ -140,10 +141,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     estimate: float | None = None
     places: tuple[int, int] | None = None
     explanation: Explanation | None = None
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        hidden = ("failure", "explanation")
+        hidden = ("failure", "explanation") if self.notes else ("failure", "explanation", "notes")
         values = {name: getattr(self, name) for name in self.__struct_fields__ if name not in hidden}
         values |= {"findings": [finding._asdict() for finding in self.findings]}
         return values if self.explanation is None else values | self.explanation.as_json()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
+from errno import errorcode
 from typing import Any, Protocol, runtime_checkable
 
 from actors.check import Oracles
@@ -52,6 +53,7 @@ class Prepared:
         kernel: the kernel it runs on.
         early: what the setup came to, when it did not get to its end.
         snapshot: the machine at rest after the setup.
+        notes: steps of the setup that failed and do not say that they may.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Prepared:
         self.oracles = oracles
         self.early: Result | None = None
         self.snapshot: Snapshot | None = None
+        self.notes: tuple[str, ...] = ()
         self._play_setup()
 
     def _play_setup(self) -> None:
@@ -78,6 +81,8 @@ class Prepared:
         except ENDINGS as problem:
             self.early = run.ended(problem)
             return
+        finally:
+            self.notes = tuple(run.refused)
         run.oracles.detach()
         self.snapshot = machine.snapshot()
 
@@ -118,6 +123,7 @@ class Run:
         self.program = program
         self.oracles = oracles(machine)
         self.arrivals: dict[int, Completion] = {}
+        self.refused: list[str] = []
         core.judge = self
         core.after_step = self.look
         core.on_oops = crashed
@@ -232,6 +238,9 @@ class Run:
         for index, step in enumerate(steps):
             outcome: Outcome = self.alone(self.execution.step(step))
             self.expect(step, outcome, f"{name}[{index}]")
+            if outcome.ret is not None and outcome.ret < 0 and allowed_results(step) is None:
+                answer = errorcode.get(-outcome.ret, str(-outcome.ret))
+                self.refused.append(f"{name}[{index}] {step.op} returned -{answer}")
             self.core.run()
 
     def alone(self, body: Coroutine[Any, Any, Any]) -> Any:

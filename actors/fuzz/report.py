@@ -61,6 +61,7 @@ class FuzzReport(msgspec.Struct, frozen=True, kw_only=True):
         deaths: workers that have died.
         lost: work without an outcome, with the reasons.
         interrupted: whether Ctrl-C ended it.
+        pending: failures of the last batch that nobody has looked into yet.
     """
 
     kernel: str
@@ -80,6 +81,7 @@ class FuzzReport(msgspec.Struct, frozen=True, kw_only=True):
     deaths: int
     lost: tuple[str, ...]
     interrupted: bool
+    pending: int = 0
 
     @property
     def found(self) -> bool:
@@ -137,6 +139,7 @@ def report_of(campaign: FuzzCampaign, interrupted: bool) -> FuzzReport:
         deaths=campaign.crew.deaths,
         lost=tuple(campaign.lost),
         interrupted=interrupted,
+        pending=len(state.pending),
     )
 
 

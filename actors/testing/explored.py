@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from actors.explore import PreparedScenario, Report, find_strategy, prepare
+from actors.explore.explain import explained
 from actors.explore.explore import Campaign
 from actors.explore.failure import Switches
 from actors.explore.faults import FailByChoice
@@ -26,12 +27,16 @@ from actors.testing.collecting import PROPERTY
 from actors.testing.failures import FailingOrder, load_order, save_order
 from actors.testing.options import FAILURES, LOGS, SCHEDULES, SEED, STRATEGY, Options
 from actors.testing.plugin import EXPLORE_KEYS, MEMORY, ORDER, machine_changes
-from actors.testing.wanted import guarded, seed_of, subject_of
-from actors.trace.interleaving import interleaving, lines
+from actors.testing.wanted import complaint, guarded, seed_of, subject_of
+from actors.trace.interleaving import lines
 from actors.trace.jsonl import Log, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+
+ROWS = 40
+"""Rows of the table of a failing order."""
 
 
 class Explorer:
@@ -68,6 +73,9 @@ class Explorer:
             pytest.fail(
                 f"explore: found {unknown[0]}, expected {', '.join(sorted(EXPLORE_KEYS))}", pytrace=False
             )
+        wrong = complaint(own, self.options)
+        if wrong:
+            pytest.fail(f"explore: {wrong}", pytrace=False)
         explorer = Explorer(self.item, self.options, kernel or self.kernel, own)
         return explorer.explore(explorer.searched(subject_of(subject)))
 
@@ -202,12 +210,15 @@ class Explorer:
         failure = report.failure
         assert failure is not None
         log = log_in(campaign, failure.choices, strategy=report.strategy, seed=seed)
+        explanation = explained(log, failure.accesses, ROWS)
+        facts = ["", *("  " + fact for fact in explanation.facts)] if explanation.facts else []
         source = f" (seed {seed})" if self.recorded(campaign.model) is None else ", as recorded"
         told = [
             f"{report.invariant or report.verdict} on {report.kernel}: {came_to(report)}{source}",
             *("  " + line for line in report.message.splitlines()),
             "",
-            *lines(interleaving(log.events, report.message)),
+            *lines(explanation.table),
+            *facts,
             "",
             "run this order again:",
             f"  pytest {shlex.quote(self.node())} --tcemu-replay={shlex.quote(relative(file, self.folder))}",

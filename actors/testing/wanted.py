@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from actors.check.invariants import INVARIANTS
 from actors.errors import KernelError
 from actors.explore import STRATEGIES
 from actors.explore.scenarios import builtin, builtin_names
@@ -19,6 +20,7 @@ from actors.kernel.composition import Conflict, Kernel, UnknownPiece
 from actors.machine import Machine, Scenario
 from actors.machine.threads import foreign
 from actors.program import MachineSpec, Program, ProgramError, load_program
+from actors.program.programs import VERDICTS
 from actors.runtime.errors import EmulatorError, TaskKilled
 from actors.testing.options import STRATEGY, Options
 
@@ -50,11 +52,21 @@ def complaint(values: Mapping[str, Any], options: Options) -> str:
     """What is wrong with the values of a mark ``explore``; "" for nothing."""
     strategy = options.over(STRATEGY, values.get("strategy"))
     if strategy not in STRATEGIES:
-        return f"no strategy {strategy!r}{nearest(str(strategy), STRATEGIES)}"
+        hint = nearest(str(strategy), STRATEGIES) or f"; there are {', '.join(STRATEGIES)}"
+        return f"no strategy {strategy!r}{hint}"
     for key, least in (("schedules", 1), ("seed", 0), ("faults", 0)):
         value = values.get(key, least)
         if not isinstance(value, int) or value < least:
             return f"{key}: found {value!r}, expected a number from {least} on"
+    return wrong_outcome(values.get("expect"))
+
+
+def wrong_outcome(expect: object) -> str:
+    """What is wrong with what a test expects to come out; "" for nothing."""
+    for outcome in expect.values() if isinstance(expect, Mapping) else [expect or "ok"]:
+        if outcome not in VERDICTS and outcome not in INVARIANTS:
+            hint = nearest(str(outcome), [*VERDICTS, *INVARIANTS])
+            return f"expect: found {outcome!r}, expected one of {', '.join(VERDICTS)} or an invariant{hint}"
     return ""
 
 

@@ -54,6 +54,17 @@ def test_interrupted_conform_prints_what_it_has(started: Any, vectors: Path) -> 
     assert err.strip() == "interrupted"
 
 
+def test_play_names_its_streams(tcemu: Any) -> None:
+    streams = json.loads(tcemu("play", "--list", "--json").stdout)["streams"]
+    assert len(streams) == 9 and all(stream["about"] for stream in streams)
+    assert streams[0]["name"] in tcemu("play", "--list").stdout
+
+
+def test_a_defect_that_there_is_not_says_where_they_are_listed(tcemu: Any) -> None:
+    for args in (("defects", "show", "foo"), ("stress", "--with", "foo")):
+        assert tcemu(*args).stderr == "no defect or difference 'foo'; tcemu defects lists them\n"
+
+
 def test_kernels(tcemu: Any) -> None:
     finished = tcemu("kernels", "--json")
     names = [kernel["name"] for kernel in json.loads(finished.stdout)["kernels"]]

@@ -35,6 +35,7 @@ def test_findings_make_exit_code_1(tcemu: Tcemu, fuzzed: Path) -> None:
     done = tcemu("fuzz", "--kernel", "v6.12", "--programs", 1, "--corpus", fuzzed, "--curve", "curve.svg")
     assert done.returncode == 1
     assert "known: " in done.stdout and "tcemu corpus" not in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("  tcemu corpus show ")
     assert (fuzzed.parent / "c.db").exists()
 
 
@@ -44,6 +45,8 @@ def test_looking_at_the_corpus(tcemu: Tcemu, fuzzed: Path, tmp_path: Path) -> No
     assert listed.returncode == 0 and failures
     shown = tcemu("corpus", "show", failures[0]["id"], "--corpus", fuzzed)
     assert "def test_" in shown.stdout and failures[0]["label"] in shown.stdout
+    for line in shown.stdout.splitlines()[-3:]:
+        assert tcemu(*line.split()[1:]).returncode in (0, 1), line
     exported = tcemu("corpus", "export", "out", "--corpus", fuzzed)
     assert exported.returncode == 0
     kept = sorted((tmp_path / "out" / "failures").glob("*.json"))
@@ -60,7 +63,7 @@ def test_looking_at_the_corpus(tcemu: Tcemu, fuzzed: Path, tmp_path: Path) -> No
         (("fuzz", "--kernel", "v9"), "no kernel 'v9'"),
         (("fuzz", "--seconds", "-1"), "--seconds"),
         (("fuzz", "--workers", "0"), "--workers"),
-        (("fuzz", "--corpus", "."), "cannot be written"),
+        (("fuzz", "--corpus", "."), "is a folder, expected the file of a corpus"),
         (("fuzz", "--seeds", "missing.json", "--seconds", "1"), "missing.json"),
         (("corpus", "ls"), "no such corpus"),
         (("corpus", "show", "xyz"), "no such corpus"),

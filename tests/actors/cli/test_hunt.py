@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.cli.hunt import BLOCKS, kinds_of, print_failures
+from actors.cli.hunt import BLOCKS, kinds_of, print_failures, print_noted, print_refused
 from actors.explore import Report
-from actors.explore.result import Explanation
+from actors.explore.result import Explanation, Finding
 from actors.trace.interleaving import Row, Table
 
 
@@ -60,3 +60,20 @@ def test_a_block_tells_all_and_fits(capsys: pytest.CaptureFixture[str]) -> None:
     )  # fmt: skip
     for part in parts:
         assert part in text
+
+
+def test_what_is_noted_is_told_once_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    noted = (Finding("J-M1", "x" * 500), Finding("race", "nothing orders a: b"))
+    fine = {"verdict": "ok", "invariant": "", "findings": noted}
+    print_noted([report("a", "", **fine), report("b", "", **fine), report("c", "broken", findings=noted)])
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("noted J-M1: xxx") and out.endswith("(a on v6.12 and 1 other row)")
+    assert "race" not in out and len(out) < 300
+
+
+def test_a_setup_that_fails_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    notes = ("setup[3] setiommu returned -EINVAL",)
+    twice = [report("a", "", notes=notes, kernel=kernel) for kernel in ("v6.12", "fixed")]
+    print_refused([*twice, report("b", "")])
+    out = capsys.readouterr().out.strip()
+    assert out == "a on v6.12, fixed: setup[3] setiommu returned -EINVAL"

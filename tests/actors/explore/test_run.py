@@ -55,6 +55,14 @@ def test_a_setup_that_fails_is_the_result():
     assert result.message.startswith("setup[5] reg")
 
 
+def test_a_step_of_the_setup_that_fails_unexpectedly_is_noted():
+    subject = program(thread("a", {"op": "exit"}), setup=[{"actor": 0, **REG}, {"actor": 0, **REG}])
+    report = explore(subject, schedules=1)
+    assert report.verdict == "ok"
+    assert report.notes == report.as_json()["notes"] == ("setup[6] reg returned -EBUSY",)
+    assert "notes" not in explore(program(thread("a", {"op": "exit"})), schedules=1).as_json()
+
+
 def test_a_thread_waits_for_its_process_and_ends_with_it():
     steps = [{"op": "fork", "new_actor": 1}, {"op": "exit"}]
     forked = program(thread("child", REG, {"op": "exit"}, actor=1), thread("parent", *steps))

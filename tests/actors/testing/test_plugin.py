@@ -115,7 +115,7 @@ def test_a_failure_is_shown_kept_and_replayed(pytester: pytest.Pytester, apart: 
     assert "tcemu: seed 0, 200 orders a test, strategy portfolio" in text
     result.stdout.fnmatch_lines(
         ["J-Q1 on v4.9: order * 0 preemptions (seed *)", "*16 pages of region:0*", "  step  scenario*",
-         "*calls exit_group", "*J-Q1 broken*", "run this order again:"]
+         "*calls exit_group", "*J-Q1 broken*", "  mm:0.mm_count is *", "run this order again:"]
     )  # fmt: skip
     seen = told(pytester)
     broken, whole = (seen[f"{test.name}::test_lazy[{kernel}]"] for kernel in ("v4.9", "fixed"))
@@ -353,6 +353,9 @@ def test_bad_marks(pytester: pytest.Pytester, run: Run) -> None:
         test_four=machine, test_five=machine.replace("machine(cpu=3", "explore(schedules=0", 1)
     )
     pytester.makepyfile(test_six="def test_it(explore): explore('map-vs-unregistr')")
+    pytester.makepyfile(test_seven=machine.replace("machine(cpu=3", "explore(strategy='foo'", 1))
+    pytester.makepyfile(test_eight=machine.replace("machine(cpu=3", "explore(expect={'v4.9': 'J-ZZ'}", 1))
+    pytester.makepyfile(test_nine="def test_it(explore): explore('map-vs-unregister', strategy='foo')")
     result = run("--continue-on-collection-errors")
     result.stdout.fnmatch_lines_random(
         [
@@ -361,6 +364,9 @@ def test_bad_marks(pytester: pytest.Pytester, run: Run) -> None:
             "*test_sync: machine: expected an async test",
             "*test_it: found cpu, expected kernel or a field of MachineSpec; did you mean cpus?",
             "*test_it: schedules: found 0, expected a number from 1 on",
+            "*test_it: no strategy 'foo'; there are portfolio, *",
+            "*test_it: expect: found 'J-ZZ', expected one of ok, *",
+            "explore: no strategy 'foo'; there are portfolio, *",
             "no file and no built-in scenario 'map-vs-unregistr'; did you mean map-vs-unregister?",
         ]
     )
