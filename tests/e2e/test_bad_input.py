@@ -57,7 +57,7 @@ VECTOR_CASES = {
     "over-64-bit": (changed(VECTOR_FILE, "page_size", 1 << 70), "page_size"),
     "unknown-kernel": (changed(VECTOR_FILE, "generation", "v6.13"), "generation: no kernel 'v6.13'"),
     "unknown-op": (changed(VECTOR_FILE, "vectors.0.steps.0.op", "opne"), "vectors[0].steps[0].op"),
-    "unknown-field": (changed(VECTOR_FILE, "vectors.0.steps.0.colour", 1), "vectors[0].steps[0]"),
+    "wrong-field": (changed(VECTOR_FILE, "vectors.0.steps.0.actor", "a"), "vectors[0].steps[0].actor"),
     "unknown-format": (changed(VECTOR_FILE, "format", "vfio"), "format"),
 }
 PROGRAM_CASES = {

@@ -60,9 +60,13 @@ class MemoryCalls(ABC):
         return pages
 
     def too_much(self, state: State, process: str, mm: int, pages: int) -> bool:
-        """Whether so many more pages would exceed the caller's limit."""
+        """Whether so many more pages would exceed the caller's limit; none never do."""
+        return bool(pages) and self.above_limit(state, process, mm, pages)
+
+    def above_limit(self, state: State, process: str, mm: int, pages: int) -> bool:
+        """Whether what is charged and so many pages more are above the caller's limit."""
         caller = state.processes[process]
-        if caller.capable or caller.memlock is None or not pages:
+        if caller.capable or caller.memlock is None:
             return False
         return self.locked(state, mm) + pages > caller.memlock >> self.rules.page_shift
 
@@ -262,10 +266,13 @@ class MemoryCalls(ABC):
         return [(state, ("locking", process.mm, addr, size))]
 
     def locking(self, state: State, op: Operation, mm: int, addr: int, size: int) -> Steps:
-        """mlock, up to the first hole; huge pages are not charged."""
+        """mlock, up to the first hole; huge pages are not charged.
+
+        The limit counts even when nothing new would be locked: it may have been lowered since.
+        """
         space, (first, last) = state.mms[mm], self.pages(addr, size)
         already = sum(vma.last - vma.first for vma in self.inside(space, first, last) if vma.locked)
-        if self.too_much(state, op.process, mm, last - first - already):
+        if self.above_limit(state, op.process, mm, last - first - already):
             return self.ended(state, op, Answer(-ENOMEM))
         end = self.until_hole(space, first, last)
         after = self.with_locks(state, mm, first, end, True)

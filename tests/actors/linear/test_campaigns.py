@@ -22,7 +22,7 @@ from actors.linear import History, Linear, Recorder, Verdict, check, judgeable
 from actors.linear.oracle import LinearOracles
 from actors.linear.rules import SEQUENTIAL, UNSEEN
 from actors.machine import Machine
-from actors.program import Program, Step, ThreadSpec, load_program, parse_address, parse_size
+from actors.program import MachineSpec, Program, Step, ThreadSpec, load_program, parse_address, parse_size
 from hw import Ua
 
 SMALL = Path(scenarios.__file__).parent / "defects"
@@ -167,6 +167,31 @@ def test_the_default_window_is_charged_before_the_one_asked_for() -> None:
     program = Program("charges", setup=steps, threads=(creates, drops), finally_=(looks,))
     report = explore(program, "fixed", "pos", schedules=300, oracles=Linear())
     assert (report.verdict, report.findings) == ("ok", ()), report.message
+
+
+@pytest.mark.parametrize("kernel", ["v4.10", "v6.12", "fixed"])
+def test_the_limit_counts_even_when_all_is_locked_already(kernel: str) -> None:
+    """Locking again what is locked fails after the limit was lowered; who may not lock at all is told so."""
+    lock = Step("mlock", actor=0, addr=parse_address("M0"), size=parse_size("4P"))
+    steps = (*builtin("register-twice").setup, lock, Step("dropcap", actor=0))
+    lowers = ThreadSpec("lowers", actor=0, steps=(Step("rlimit", actor=0, limit=parse_size(1 << 16)),))
+    bars = ThreadSpec("bars", actor=0, steps=(Step("rlimit", actor=0, limit=parse_size(0)),))
+    program = Program("limits", setup=steps, threads=(lowers, bars, ThreadSpec("locks", 0, steps=(lock,))))
+    report = explore(program, kernel, "dpor", schedules=1000, oracles=Linear())
+    assert (report.verdict, report.findings, report.complete) == ("ok", (), True), report.message
+
+
+@pytest.mark.parametrize("kernel", ["v4.10", "v6.12", "fixed"])
+def test_a_group_that_is_open_is_refused_after_a_descriptor_was_promised(kernel: str) -> None:
+    """So who opens something else afterwards may get a lower descriptor, or a higher one."""
+    opens = Step("open", path="/dev/vfio/<group>", group_index=1, fd="G1")
+    also = (structs.replace(opens, fd="G2"), Step("opennull", fd="N"))
+    threads = ThreadSpec("first", actor=0, steps=(opens,)), ThreadSpec("second", actor=0, steps=also)
+    program = Program(
+        "opens", machine=MachineSpec(groups=2), setup=builtin("register-twice").setup, threads=threads
+    )
+    report = explore(program, kernel, "dpor", schedules=1000, oracles=Linear())
+    assert (report.verdict, report.findings, report.complete) == ("ok", (), True), report.message
 
 
 def test_a_group_that_leaves_is_seen_as_a_whole() -> None:
