@@ -176,7 +176,8 @@ def test_a_file_that_cannot_be_written_is_named(command: list[str], tcemu: Any, 
     (tmp_path / "taken").touch()
     done = tcemu(*command, "taken/file")
     assert done.returncode == 2
-    assert re.search(r"^taken/file: cannot be written: Not a directory$", done.stderr, re.M), done.stderr
+    assert re.search(r"\btaken/file: cannot be written: Not a directory\b", done.stderr), done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_log_does_not_replace_the_failure(tcemu: Any, tmp_path: Path) -> None:
