@@ -49,7 +49,7 @@ pin or charge; cma: pages come from a CMA area and have to be moved; any.
 Every failing order is shortened and kept in {FAILURES}; tcemu replay runs it again.
 """
 
-DEFAULT_SECONDS = 45.0
+DEFAULT_SECONDS = 32.0
 """Time for everything when neither a number of orders nor a time was asked for."""
 
 COLUMNS = (
