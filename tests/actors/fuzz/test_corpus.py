@@ -11,7 +11,7 @@ import pytest
 
 from actors.explore.failure import Switches
 from actors.fuzz import Corpus, CorpusError, Finding, Generator
-from actors.fuzz import corpus as module
+from actors.fuzz import database as module
 from actors.fuzz.tidy import merge, minimise, switches
 
 PROGRAMS = [Generator(seed).program() for seed in range(6)]
