@@ -50,7 +50,7 @@ CODES = {
     "actors.explore.executors.ClusterLost": ExitCode.BAD_INPUT,
     "actors.explore.scenario.NoScenario": ExitCode.BAD_INPUT,
     "actors.explore.strategies.UnknownStrategy": ExitCode.BAD_INPUT,
-    "actors.fuzz.corpus.CorpusError": ExitCode.BAD_INPUT,
+    "actors.fuzz.database.CorpusError": ExitCode.BAD_INPUT,
     "actors.explore.strategies.replay.ReplayDivergence": ExitCode.DIVERGED,
 }
 """Exceptions whose fault is not the emulator's, by name: judging an error imports nothing."""
